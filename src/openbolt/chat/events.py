@@ -1,0 +1,187 @@
+"""What happens in a turn, as values: the one list from which every wire form is made.
+
+Law: a turn's log is a sequence of `TurnEvent`; an event's index in it is its identity (the SSE
+``id:``), so any reader, in any wire form, can take the turn up again after it. Each event becomes
+at most one frame of each form.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal
+
+from attrs import asdict, frozen
+
+__all__ = [
+    "FINISH_REASONS",
+    "ActionDelta",
+    "DataPart",
+    "FinishReason",
+    "ReasoningDelta",
+    "ReasoningEnded",
+    "ReasoningStarted",
+    "StepFinished",
+    "StepStarted",
+    "TextDelta",
+    "TextEnded",
+    "TextStarted",
+    "TurnAborted",
+    "TurnEvent",
+    "TurnFailed",
+    "TurnFinished",
+    "TurnStarted",
+    "decode_events",
+    "encode_events",
+]
+
+FinishReason = Literal["stop", "length", "content-filter", "tool-calls", "error", "other"]
+FINISH_REASONS: tuple[FinishReason, ...] = (
+    "stop", "length", "content-filter", "tool-calls", "error", "other",
+)  # fmt: skip
+
+
+@frozen
+class TurnStarted:
+    """The first event of every turn."""
+
+    message_id: str
+    chat_id: str
+    project_id: str
+
+
+@frozen
+class StepStarted:
+    """The assistant message's one step begins."""
+
+
+@frozen
+class ReasoningStarted:
+    """A part of reasoning begins."""
+
+    part_id: str
+
+
+@frozen
+class ReasoningDelta:
+    """More reasoning."""
+
+    part_id: str
+    delta: str
+
+
+@frozen
+class ReasoningEnded:
+    """The part of reasoning is over."""
+
+    part_id: str
+
+
+@frozen
+class TextStarted:
+    """A part of visible text begins."""
+
+    part_id: str
+
+
+@frozen
+class TextDelta:
+    """More visible text."""
+
+    part_id: str
+    delta: str
+
+
+@frozen
+class TextEnded:
+    """The part of visible text is over."""
+
+    part_id: str
+
+
+@frozen
+class ActionDelta:
+    """More of an action's body: a transient ``data-action-delta`` part."""
+
+    action_id: str
+    delta: str
+
+
+@frozen
+class DataPart:
+    """A ``data-<name>`` part; a later one with the same name and id replaces it.
+
+    Attributes:
+        data: JSON-able.
+        transient: Not part of the message: shown while it streams, never stored.
+    """
+
+    name: str
+    part_id: str
+    data: Mapping[str, Any]
+    transient: bool = False
+
+
+@frozen
+class StepFinished:
+    """The step is over."""
+
+
+@frozen
+class TurnFinished:
+    """The reply came to its end."""
+
+    finish_reason: FinishReason
+
+
+@frozen
+class TurnAborted:
+    """Somebody stopped the turn, or its last reader went away."""
+
+
+@frozen
+class TurnFailed:
+    """Something broke after the first byte; the text is for the user."""
+
+    error_text: str
+    code: str = "internal"
+
+
+TurnEvent = (
+    TurnStarted
+    | StepStarted
+    | ReasoningStarted
+    | ReasoningDelta
+    | ReasoningEnded
+    | TextStarted
+    | TextDelta
+    | TextEnded
+    | ActionDelta
+    | DataPart
+    | StepFinished
+    | TurnFinished
+    | TurnAborted
+    | TurnFailed
+)
+
+_BY_NAME: Mapping[str, type[TurnEvent]] = {
+    kind.__name__: kind
+    for kind in (
+        TurnStarted, StepStarted, ReasoningStarted, ReasoningDelta, ReasoningEnded, TextStarted,
+        TextDelta, TextEnded, ActionDelta, DataPart, StepFinished, TurnFinished, TurnAborted, TurnFailed,
+    )
+}  # fmt: skip
+
+
+def encode_events(events: Sequence[TurnEvent], /) -> bytes:
+    """Events as bytes for a store; `decode_events` is the inverse."""
+    rows = [[type(event).__name__, asdict(event, recurse=False)] for event in events]
+    return json.dumps(rows, ensure_ascii=False, separators=(",", ":")).encode(
+        "utf-8", "surrogatepass"
+    )
+
+
+def decode_events(data: bytes, /) -> list[TurnEvent]:
+    """The events that `encode_events` wrote."""
+    rows = json.loads(data.decode("utf-8", "surrogatepass"))
+    return [_BY_NAME[name](**fields) for name, fields in rows]

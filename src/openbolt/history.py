@@ -1,0 +1,192 @@
+"""Chats: write-once messages, and a head with their order that moves by compare-and-set.
+
+Law: a message is written before the head names it and never changed after; so two tabs never lose
+a message, and a failure half-way leaves the old chat whole.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Literal
+
+from attrs import asdict, evolve, field, frozen
+
+from openbolt.errors import ConflictError, NotFoundError
+from openbolt.heads import HeadStore, move_head
+from openbolt.protocols import Clock, KeyValueStore
+
+__all__ = ["Chat", "ChatStore", "Message", "MessageStatus"]
+
+MessageStatus = Literal["complete", "stopped", "interrupted", "failed"]
+
+
+@frozen
+class Message:
+    """A message as it is stored. Time in seconds since the epoch.
+
+    Attributes:
+        parts: UI message parts, as the stream carried them, without transient ones.
+        raw: What the model said, artifacts included: what it is shown again.
+        blocks: Reasoning that has to go back to the model unchanged.
+    """
+
+    id: str
+    role: Literal["user", "assistant"]
+    created_at: float
+    parts: tuple[Mapping[str, Any], ...]
+    raw: str = ""
+    status: MessageStatus = "complete"
+    metadata: Mapping[str, Any] = field(factory=dict)
+
+    @property
+    def text(self) -> str:
+        """The text parts, joined by newlines."""
+        return "\n".join(p["text"] for p in self.parts if p.get("type") == "text")
+
+
+@frozen
+class Chat:
+    """A chat's head. Times in seconds since the epoch.
+
+    Attributes:
+        order: Ids of its messages, oldest first.
+        turn: The turn that runs, or ran last; its id is that of the message that it makes.
+    """
+
+    id: str
+    owner: str
+    project_id: str
+    title: str
+    created_at: float
+    updated_at: float
+    order: tuple[str, ...] = ()
+    turn: str | None = None
+
+    def to_bytes(self) -> bytes:
+        """As the head holds it."""
+        return json.dumps(asdict(self), ensure_ascii=False, separators=(",", ":")).encode(
+            "utf-8", "surrogatepass"
+        )
+
+    @classmethod
+    def from_bytes(cls, raw: bytes) -> Chat:
+        """The head that `to_bytes` wrote."""
+        data = json.loads(raw)
+        return cls(**{**data, "order": tuple(data["order"])})
+
+
+@frozen
+class ChatStore:
+    """Chats over a key-value store; their heads wherever compare-and-set is to be had."""
+
+    kv: KeyValueStore
+    heads: HeadStore
+    clock: Clock
+
+    async def find(self, chat_id: str, /) -> Chat | None:
+        """Whoever's chat this is."""
+        head = await self.heads.load(_head_key(chat_id))
+        return Chat.from_bytes(head.data) if head else None
+
+    async def load(self, chat_id: str, /, *, owner: str) -> Chat:
+        """A chat of this owner; `NotFoundError` for anybody else's."""
+        chat = await self.find(chat_id)
+        if chat is None or chat.owner != owner:
+            raise NotFoundError("There is no such chat.")
+        return chat
+
+    async def list(self, owner: str, /) -> Sequence[Chat]:
+        """An owner's chats, the latest change first."""
+        prefix = _owner_key(owner, "")
+        ids = [key.removeprefix(prefix) async for key in self.kv.scan(prefix)]
+        found = await asyncio.gather(*(self.find(i) for i in ids))
+        mine = (chat for chat in found if chat is not None and chat.owner == owner)
+        return sorted(mine, key=lambda c: (-c.updated_at, c.id))
+
+    async def begin(self, chat: Chat, message: Message | None, /) -> Chat:
+        """Store a user's message and name the turn that answers it.
+
+        Args:
+            chat: New, or as it was read, with ``order`` and ``turn`` as they shall be.
+
+        Raises:
+            ConflictError: A new chat's id was taken meanwhile.
+        """
+        if message is not None:
+            await self._write(chat.id, message)
+        now = self.clock.now()
+        await self.kv.set(_owner_key(chat.owner, chat.id), b"")
+
+        def change(raw: bytes | None) -> bytes:
+            current = chat if raw is None else Chat.from_bytes(raw)
+            if current.owner != chat.owner:
+                raise ConflictError("There is a chat with this id.")
+            return evolve(current, order=chat.order, turn=chat.turn, updated_at=now).to_bytes()
+
+        raw = await move_head(self.heads, _head_key(chat.id), change)
+        assert raw is not None
+        return Chat.from_bytes(raw)
+
+    async def add(self, chat_id: str, message: Message, /, *, title: str | None = None) -> None:
+        """Append a message; a second time changes nothing."""
+        await self._write(chat_id, message)
+
+        def change(chat: Chat) -> Chat:
+            order = chat.order if message.id in chat.order else (*chat.order, message.id)
+            return evolve(chat, order=order, title=title or chat.title, updated_at=self.clock.now())
+
+        await self._change(chat_id, change)
+
+    async def rename(self, chat_id: str, title: str, /, *, owner: str) -> Chat:
+        """Give a chat another title."""
+        await self.load(chat_id, owner=owner)
+        return await self._change(chat_id, lambda chat: evolve(chat, title=title))
+
+    async def messages(self, chat: Chat, /) -> Sequence[Message]:
+        """A chat's messages, oldest first."""
+        keys = [_message_key(chat.id, message_id) for message_id in chat.order]
+        found = await asyncio.gather(*(self.kv.get(key) for key in keys))
+        return [_message(raw) for raw in found if raw is not None]
+
+    async def delete(self, chat_id: str, /, *, owner: str) -> None:
+        """Remove a chat and its messages."""
+        await self.load(chat_id, owner=owner)
+        await self.heads.discard(_head_key(chat_id))
+        prefix = _message_key(chat_id, "")
+        for key in [key async for key in self.kv.scan(prefix)]:
+            await self.kv.delete(key)
+        await self.kv.delete(_owner_key(owner, chat_id))
+
+    async def _change(self, chat_id: str, change: Callable[[Chat], Chat]) -> Chat:
+        def on_bytes(raw: bytes | None) -> bytes:
+            if raw is None:
+                raise NotFoundError("There is no such chat.")
+            return change(Chat.from_bytes(raw)).to_bytes()
+
+        raw = await move_head(self.heads, _head_key(chat_id), on_bytes)
+        assert raw is not None
+        return Chat.from_bytes(raw)
+
+    async def _write(self, chat_id: str, message: Message) -> None:
+        raw = json.dumps(asdict(message), ensure_ascii=False, separators=(",", ":"))
+        data = raw.encode("utf-8", "surrogatepass")
+        await self.kv.set(_message_key(chat_id, message.id), data)
+
+
+def _message(raw: bytes) -> Message:
+    data = json.loads(raw.decode("utf-8", "surrogatepass"))
+    return Message(**{**data, "parts": tuple(data["parts"])})
+
+
+def _head_key(chat_id: str) -> str:
+    return f"chat:{chat_id}/head"
+
+
+def _message_key(chat_id: str, message_id: str) -> str:
+    return f"chat:{chat_id}/message/{message_id}"
+
+
+def _owner_key(owner: str, chat_id: str) -> str:
+    return f"user:{owner}/chat/{chat_id}"

@@ -1,0 +1,1 @@
+"""Language models behind the `ModelProvider` protocol: pick a module, import from it."""

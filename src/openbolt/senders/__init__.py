@@ -1,0 +1,1 @@
+"""`HttpSender` on a server: pick a module, import from it."""

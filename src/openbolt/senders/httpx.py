@@ -1,0 +1,159 @@
+"""`HttpSender` on httpx.
+
+Law: nothing happens that the request didn't ask for (no redirect, cookie, decoding, proxy or
+header of our own), and httpx's errors end here.
+"""
+
+from __future__ import annotations
+
+import ssl
+from collections.abc import AsyncGenerator
+from contextlib import AbstractAsyncContextManager, aclosing, asynccontextmanager
+from http.cookiejar import CookieJar, DefaultCookiePolicy
+
+import httpx
+
+from openbolt.errors import InvalidRequestError, NotSupportedError
+from openbolt.http import Headers
+from openbolt.protocols import OutboundRequest, OutboundResponse, Timeouts
+from openbolt.senders._failures import cut_off, timed_out, unreachable
+
+__all__ = ["HttpxSender"]
+
+
+class HttpxSender:
+    """Sends with one lazily opened client, closed by `aclose`.
+
+    A call with ``connect_to`` gets a connection of its own, which is never used again.
+
+    Args:
+        client: Yours, with its pool, TLS and cookies, which you close; then ``connect_to`` is a
+            `NotSupportedError`, because a shared pool can't promise the address.
+        tls: For the clients opened here; None verifies against certifi's authorities.
+        max_connections: At once; further calls wait, up to ``timeouts.connect``.
+        keepalive: Seconds that an idle connection is kept.
+    """
+
+    def __init__(
+        self,
+        client: httpx.AsyncClient | None = None,
+        *,
+        tls: ssl.SSLContext | None = None,
+        max_connections: int = 1000,
+        keepalive: float = 30.0,
+    ) -> None:
+        self._given = client
+        self._tls = tls
+        self._max_connections = max_connections
+        self._keepalive = keepalive
+        self._pooled: httpx.AsyncClient | None = None
+        self._pinned: httpx.AsyncClient | None = None
+
+    async def aclose(self) -> None:
+        """Close the clients opened here. A later call opens new ones."""
+        clients = (self._pooled, self._pinned)
+        self._pooled = self._pinned = None
+        for client in clients:
+            if client is not None:
+                await client.aclose()
+
+    def send(self, request: OutboundRequest, /) -> AbstractAsyncContextManager[OutboundResponse]:
+        """Send; see `HttpSender.send`."""
+        return self._send(request)
+
+    @asynccontextmanager
+    async def _send(self, request: OutboundRequest) -> AsyncGenerator[OutboundResponse, None]:
+        limits = _limits(request.timeouts)
+        outbound = _request(request, limits)
+        client = self._client(pinned=request.connect_to is not None)
+        try:
+            response = await client.send(outbound, stream=True, follow_redirects=False, auth=None)
+        except httpx.TimeoutException as error:
+            sent = not isinstance(error, (httpx.ConnectTimeout, httpx.PoolTimeout))
+            raise timed_out(request.url, error, sent=sent) from error
+        except httpx.ConnectError as error:
+            raise unreachable(request.url, error) from error
+        except httpx.LocalProtocolError as error:
+            raise InvalidRequestError("The request can't be written as HTTP.") from error
+        except httpx.HTTPError as error:
+            raise cut_off(request.url, error) from error
+        # httpx has one limit for head and body, in a mapping that it looks up before each read.
+        limits["read"] = request.timeouts.idle
+        try:
+            async with aclosing(_reads(response, request.url)) as body:
+                yield OutboundResponse(response.status_code, _headers(response), body)
+        finally:
+            await response.aclose()
+
+    def _client(self, *, pinned: bool) -> httpx.AsyncClient:
+        if self._given is not None:
+            if pinned:
+                raise NotSupportedError("A client that was handed in can't be told the address.")
+            return self._given
+        client = self._pinned if pinned else self._pooled
+        if client is None:
+            client = self._open(pinned=pinned)
+            if pinned:
+                self._pinned = client
+            else:
+                self._pooled = client
+        return client
+
+    def _open(self, *, pinned: bool) -> httpx.AsyncClient:
+        return httpx.AsyncClient(
+            verify=True if self._tls is None else self._tls,
+            limits=httpx.Limits(
+                max_connections=self._max_connections,
+                max_keepalive_connections=0 if pinned else None,
+                keepalive_expiry=self._keepalive,
+            ),
+            cookies=CookieJar(DefaultCookiePolicy(allowed_domains=())),
+            trust_env=False,
+        )
+
+
+def _limits(timeouts: Timeouts) -> dict[str, float | None]:
+    return {
+        "connect": timeouts.connect,
+        "pool": timeouts.connect,
+        "read": timeouts.first_byte,
+        "write": timeouts.idle,
+    }
+
+
+def _request(request: OutboundRequest, limits: dict[str, float | None]) -> httpx.Request:
+    try:
+        url = httpx.URL(request.url)
+    except httpx.InvalidURL as error:
+        raise InvalidRequestError("The address isn't a URL.") from error
+    if url.scheme not in {"http", "https"} or not url.host:
+        raise InvalidRequestError("The address isn't an http or https URL.")
+    headers = request.headers.with_defaults({"accept-encoding": "identity"})
+    extensions: dict[str, object] = {"timeout": limits}
+    if request.connect_to is not None:
+        headers = headers.with_defaults({"host": url.netloc.decode("ascii")})
+        extensions["sni_hostname"] = url.raw_host.decode("ascii")
+        url = url.copy_with(host=request.connect_to)
+    return httpx.Request(
+        request.method,
+        url,
+        headers=list(headers.items),
+        content=request.body,
+        extensions=extensions,
+    )
+
+
+def _headers(response: httpx.Response) -> Headers:
+    return Headers(
+        (name.decode("latin-1"), value.decode("latin-1")) for name, value in response.headers.raw
+    )
+
+
+async def _reads(response: httpx.Response, url: str) -> AsyncGenerator[bytes, None]:
+    try:
+        async for data in response.aiter_raw():
+            yield data
+    except httpx.TimeoutException as error:
+        raise timed_out(url, error, sent=True) from error
+    except httpx.HTTPError as error:
+        raise cut_off(url, error) from error

@@ -1,0 +1,181 @@
+"""Every limit and choice of the application, in one frozen value.
+
+Law: the core never reads the environment. Whoever starts the application hands a mapping to
+`Settings.from_mapping` (the examples hand ``os.environ``), and a wrong value is a
+`ConfigurationError` that names the setting and how to set it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from decimal import Decimal, InvalidOperation
+from typing import Any
+from urllib.parse import urlsplit
+
+import attrs
+from attrs import field, frozen
+
+from openbolt.errors import ConfigurationError
+
+__all__ = ["LOOPBACK_HOSTS", "Settings"]
+
+LOOPBACK_HOSTS = ("localhost", "127.0.0.1", "[::1]")
+MIB = 1024 * 1024
+
+
+def _variable(name: str) -> str:
+    return _VARIABLES.get(name, f"OPENBOLT_{name.upper()}")
+
+
+def _at_least(bound: float) -> Callable[[Any, Any, Any], None]:
+    def check(_: Any, attribute: Any, value: Any) -> None:
+        if value < bound:
+            name = attribute.name
+            raise ConfigurationError(
+                f"{name} must be at least {bound:g}, not {value!r}; set {_variable(name)}.",
+                setting=name,
+            )
+
+    return check
+
+
+def _http_url(_: Any, attribute: Any, value: str | None) -> None:
+    if value is None:
+        return
+    parts = urlsplit(value)
+    if parts.scheme not in {"http", "https"} or not parts.hostname:
+        name = attribute.name
+        raise ConfigurationError(
+            f"{name} must be an http(s) URL, not {value!r}; set {_variable(name)}.", setting=name
+        )
+
+
+@frozen(kw_only=True)
+class Settings:
+    """What an operator can choose. Durations are seconds, sizes are bytes.
+
+    Attributes:
+        model: The model that answers when a request names none.
+        models: Models that a request may name; empty allows any name.
+        anthropic_api_key: The operator's key; with none, and no base URL, the local backend
+            starts its mock of the Messages API.
+        anthropic_base_url: Any endpoint that speaks the Messages API.
+        data: Folder of the local backend.
+        kv: ``sqlite``, ``memory`` or a ``redis://`` URL.
+        objects: ``files``, ``memory`` or an ``s3://`` URL.
+        secret_keys: Keys that encrypt what is stored; the first encrypts, all decrypt.
+        public_url: Where browsers reach the application, if a proxy stands before it.
+        preview_origin: Pattern of preview origins with ``{token}`` in the host, as
+            ``https://{token}.preview.example``; None: ``{token}.localhost`` on loopback, else by
+            path in a sandbox.
+        allowed_hosts: Host names that the application answers for; any port, unless one is named.
+        trusted_origins: Other origins that may write, as ``https://app.example``.
+
+        max_body_bytes: A longer body is a 413. 10 MiB holds a long chat with pasted files.
+        max_tokens: Output tokens asked for in one model call.
+        max_segments: Model calls for one reply that runs into ``max_tokens``; 4 x 16,384 tokens
+            are about 200 KB of code, beyond which a reply is a runaway.
+        thinking: Tokens for reasoning, -1 to let the model decide, 0 for none.
+        context_tokens: Estimated tokens of project files put before the model.
+        history_tokens: Estimated tokens of earlier messages; older ones are left out.
+        max_reply_bytes: A longer reply is ended with an error; what came is kept.
+        max_files_per_turn: Further files of a reply are refused, and said so.
+        max_file_bytes: A larger file of a reply is refused, and said so.
+        max_message_bytes: One user message.
+        disconnect_grace: How long a turn without readers goes on.
+        silence_timeout: A model that sends nothing, not even a ping, for so long is given up.
+        turn_timeout: All of a turn.
+        keepalive: An idle stream sends a comment so often, so that proxies keep it open.
+        lease_ttl: How long a crashed turn keeps its chat.
+        enhancer_max_chars: Characters of a prompt to enhance.
+        enhancer_max_tokens: Output tokens of an enhanced prompt.
+        preview_ttl: Life of a preview link.
+        page_size: Rows of a list at most.
+        budget_usd_per_turn: Spending at which a turn isn't continued; None: no limit.
+        notice: A sentence that the page shows above the chat (the mock's, for example).
+    """
+
+    model: str = "claude-sonnet-5-5"
+    models: tuple[str, ...] = ()
+    anthropic_api_key: str | None = field(default=None, repr=False)
+    anthropic_base_url: str | None = field(default=None, validator=_http_url)
+    data: str = ".openbolt"
+    kv: str = field(default="sqlite", repr=False)
+    objects: str = field(default="files", repr=False)
+    secret_keys: tuple[str, ...] = field(default=(), repr=False)
+    github_client_id: str | None = None
+    github_client_secret: str | None = field(default=None, repr=False)
+    github_url: str = field(default="https://github.com", validator=_http_url)
+    public_url: str | None = field(default=None, validator=_http_url)
+    password: str | None = field(default=None, repr=False)
+    preview_origin: str | None = None
+    allowed_hosts: tuple[str, ...] = LOOPBACK_HOSTS
+    trusted_origins: tuple[str, ...] = ()
+
+    max_body_bytes: int = field(default=10 * MIB, validator=_at_least(1024))
+    max_tokens: int = field(default=16_384, validator=_at_least(1))
+    max_segments: int = field(default=4, validator=_at_least(1))
+    thinking: int = field(default=0, validator=_at_least(-1))
+    context_tokens: int = field(default=60_000, validator=_at_least(0))
+    history_tokens: int = field(default=100_000, validator=_at_least(0))
+    max_reply_bytes: int = field(default=8 * MIB, validator=_at_least(1024))
+    max_files_per_turn: int = field(default=200, validator=_at_least(1))
+    max_file_bytes: int = field(default=2 * MIB, validator=_at_least(1))
+    max_message_bytes: int = field(default=1 * MIB, validator=_at_least(1))
+    disconnect_grace: float = field(default=0.0, validator=_at_least(0))
+    silence_timeout: float = field(default=45.0, validator=_at_least(0.05))
+    turn_timeout: float = field(default=900.0, validator=_at_least(0.05))
+    keepalive: float = field(default=15.0, validator=_at_least(0.05))
+    lease_ttl: float = field(default=30.0, validator=_at_least(1))
+    enhancer_max_chars: int = field(default=20_000, validator=_at_least(1))
+    enhancer_max_tokens: int = field(default=2_000, validator=_at_least(1))
+    preview_ttl: float = field(default=12 * 3600.0, validator=_at_least(60))
+    page_size: int = field(default=200, validator=_at_least(1))
+    budget_usd_per_turn: Decimal | None = None
+    notice: str | None = None
+    provider_name: str = "anthropic"
+
+    @classmethod
+    def from_mapping(cls, mapping: Mapping[str, str], /, **overrides: Any) -> Settings:
+        """Settings from environment-like text.
+
+        Names are ``OPENBOLT_<FIELD>``, but for ``ANTHROPIC_API_KEY``, ``ANTHROPIC_BASE_URL``,
+        ``GITHUB_CLIENT_ID`` and ``GITHUB_CLIENT_SECRET``. Lists are comma-separated. An empty
+        value counts as absent; other names are left alone. ``overrides`` are field values that
+        win.
+
+        Raises:
+            ConfigurationError: A value can't be read or is out of bounds.
+        """
+        values: dict[str, Any] = {}
+        for attribute in attrs.fields(cls):
+            text = mapping.get(_variable(attribute.name), "").strip()
+            if text:
+                values[attribute.name] = _parse(attribute.name, str(attribute.type), text)
+        return cls(**{**values, **overrides})
+
+
+_VARIABLES = {
+    "anthropic_api_key": "ANTHROPIC_API_KEY",
+    "anthropic_base_url": "ANTHROPIC_BASE_URL",
+    "github_client_id": "GITHUB_CLIENT_ID",
+    "github_client_secret": "GITHUB_CLIENT_SECRET",
+}
+
+
+def _parse(name: str, kind: str, text: str) -> Any:
+    try:
+        if kind.startswith("tuple"):
+            return tuple(part.strip() for part in text.split(",") if part.strip())
+        if kind == "int":
+            return int(text)
+        if kind == "float":
+            return float(text)
+        if kind.startswith("Decimal"):
+            return Decimal(text)
+    except (ValueError, InvalidOperation):
+        wanted = {"int": "a whole number", "float": "a number of seconds"}.get(kind, "an amount")
+        raise ConfigurationError(
+            f"{_variable(name)} must be {wanted}, not {text!r}.", setting=name
+        ) from None
+    return text

@@ -1,0 +1,59 @@
+"""What every test lives under: no task outlives its test, and hypothesis' profiles.
+
+A task that a test leaves running would be cancelled by the closing loop, and the bug it stands for
+(work that nobody owns) would go unseen.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import os
+from collections.abc import AsyncIterator
+
+import pytest
+import pytest_asyncio
+from hypothesis import HealthCheck, settings
+
+SETTLE_ROUNDS = 20
+"""Turns of the loop that a cancelled task gets to end in."""
+
+settings.register_profile("dev", deadline=None)
+settings.register_profile(
+    "ci",
+    deadline=None,
+    derandomize=True,
+    print_blob=True,
+    suppress_health_check=[HealthCheck.too_slow],
+)
+settings.register_profile(
+    "thorough", settings.get_profile("ci"), derandomize=False, max_examples=2000
+)
+settings.load_profile(
+    os.environ.get("HYPOTHESIS_PROFILE") or ("ci" if os.environ.get("CI") else "dev")
+)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put the guard first in every async test, so that it is torn down last."""
+    for item in items:
+        if isinstance(item, pytest.Function) and _is_async(item.obj):
+            item.fixturenames.insert(0, "no_leaked_tasks")
+
+
+def _is_async(test: object) -> bool:
+    given = getattr(test, "hypothesis", None)
+    return inspect.iscoroutinefunction(given.inner_test if given else test)
+
+
+@pytest_asyncio.fixture
+async def no_leaked_tasks() -> AsyncIterator[None]:
+    """Fail a test that leaves an asyncio task running."""
+    before = asyncio.all_tasks()
+    yield
+    for _ in range(SETTLE_ROUNDS):
+        left = asyncio.all_tasks() - before - {asyncio.current_task()}
+        if not left:
+            return
+        await asyncio.sleep(0)
+    pytest.fail("tasks outlived their test:\n" + "\n".join(map(repr, left)), pytrace=False)
