@@ -315,15 +315,19 @@ def security(session: nox.Session) -> None:
         "--progress-spinner", "off", "--format", "json", "--output", str(found),
         success_codes=[0, 1],
     )  # fmt: skip
-    if not found.exists():
-        session.warn("SKIPPED the audit of dependencies: no vulnerability service can be reached")
-        return
-    affected = [item for item in json.loads(found.read_text())["dependencies"] if item.get("vulns")]
-    fixable = [item["name"] for item in affected if any(v["fix_versions"] for v in item["vulns"])]
+    results = json.loads(found.read_text())["dependencies"] if found.exists() else []
+    asked = [item for item in results if "vulns" in item]
+    if not asked:
+        session.warn("SKIPPED the audit of dependencies: no index here answers about known flaws")
+    fixable = []
+    for item in asked:
+        for flaw in item["vulns"]:
+            fixes = flaw["fix_versions"]
+            where = f"fixed in {', '.join(fixes)}" if fixes else "not fixed in any release"
+            session.warn(f"{item['name']} {item['version']} has {flaw['id']}, {where}")
+            fixable += [item["name"]] if fixes else []
     if fixable:
-        session.error(f"a fixed release exists of: {', '.join(fixable)}; raise its lower bound")
-    for item in affected:
-        session.warn(f"{item['name']} {item['version']} has a known flaw and no fixed release yet")
+        session.error("known flaws with a fixed release: raise the lower bound of what brings them")
 
 
 @nox.session(default=False)

@@ -11,12 +11,13 @@ from collections.abc import Iterator
 MAY_MISS = {
     "openbolt.providers.anthropic": {"anthropic", "httpx2"},
     "openbolt.s3": {"aiobotocore", "botocore"},
-    "openbolt.senders.aiohttp": {"aiohttp", "yarl"},
+    "openbolt.senders.aiohttp": {"aiohttp", "multidict", "yarl"},
     "openbolt.senders.httpx": {"httpx"},
     "openbolt.telemetry": {"opentelemetry"},
     "openbolt.testing": {"hypothesis", "pytest"},
     "openbolt_cloudflare": {"aiobotocore", "httpx", "js", "pyodide", "workers"},
-    "openbolt_local.app": {"aiohttp", "anthropic", "httpx"},
+    "openbolt_local.app": {"aiohttp", "anthropic", "cryptography", "httpx"},
+    "openbolt_local.crypto": {"cryptography"},
     "openbolt_local.mocks": {"h11"},
     "openbolt_local.redis": {"redis"},
 }

@@ -1,7 +1,7 @@
 """CPU time of reading one streamed text delta, without any I/O.
 
 Run ``python -m benchmarks.sse``. Deltas of 18 characters in the API's own frames, in reads of one
-frame, 4 KB and 64 KB. For orientation: every frame's JSON parsed whole with orjson, where installed.
+frame, 4 KB and 64 KB. For orientation: each frame's JSON parsed whole with orjson, where installed.
 """
 
 from __future__ import annotations

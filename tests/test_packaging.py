@@ -40,12 +40,13 @@ CORE = {"attr", "attrs", "cattrs", "openbolt", *sys.stdlib_module_names}
 MAY_ALSO_IMPORT = {
     "openbolt/providers/anthropic.py": {"anthropic", "httpx2"},
     "openbolt/s3.py": {"aiobotocore", "botocore"},
-    "openbolt/senders/aiohttp.py": {"aiohttp", "yarl"},
+    "openbolt/senders/aiohttp.py": {"aiohttp", "multidict", "yarl"},
     "openbolt/senders/httpx.py": {"httpx"},
     "openbolt/telemetry.py": {"opentelemetry"},
     "openbolt/testing/": {"hypothesis", "pytest"},
     "openbolt_cloudflare/": {"js", "openbolt_cloudflare", "pyodide", "workers"},
     "openbolt_local/": {"openbolt_local"},
+    "openbolt_local/crypto.py": {"cryptography"},
     "openbolt_local/mocks/": {"h11"},
     "openbolt_local/redis.py": {"redis"},
 }

@@ -14,6 +14,7 @@ export function initSidebar({ app, sidebar, scrim, openButton, closeButton }) {
     const open = NARROW.matches ? drawerOpen : recall("sidebar") !== "closed";
     app.dataset.sidebar = open ? "open" : "closed";
     sidebar.inert = !open;
+    for (const part of app.children) if (part !== sidebar && part !== scrim) part.inert = open && NARROW.matches;
     scrim.hidden = !(open && NARROW.matches);
     openButton.hidden = open && !NARROW.matches;
     openButton.setAttribute("aria-expanded", open);

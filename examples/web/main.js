@@ -16,11 +16,11 @@ import { initTheme } from "./theme.js";
 
 const EXAMPLES = [
   ["Todo list", "Build me a todo list"],
-  ["Pomodoro timer", "Build a pomodoro timer with a gentle chime at the end"],
-  ["Tip calculator", "Build a tip calculator that splits the bill between friends"],
-  ["Drawing pad", "Build a drawing pad with a few colors, line widths and undo"],
-  ["Markdown notes", "Build a markdown notebook with a live preview that remembers my notes"],
-  ["Habit tracker", "Build a habit tracker with a week view and streaks"],
+  ["Timer", "Build a timer with a big dial and a 25 minute preset"],
+  ["Calculator", "Build a calculator that I can use by keyboard"],
+  ["Notes", "Build a notes app that remembers what I write"],
+  ["Snake", "Make a snake game with a high score"],
+  ["Quiz", "Make a quiz with a few questions and a score at the end"],
 ];
 
 const $ = (id) => document.getElementById(id);
@@ -100,7 +100,6 @@ function choose(tab, byReader = true) {
   if (byReader) ui.tabChosen = true;
   ui.tab = tab;
   if (byReader) ui.pane = "work";
-  ui.news.delete(tab);
   draw();
 }
 
@@ -193,6 +192,7 @@ const draw = oncePerFrame(() => {
   const listed = ui.chats.find(({ id }) => id === current.id);
   const title = listed?.title || current.title || (isNew ? "New chat" : "Untitled");
   setText($("chat-title"), title);
+  setText($("workbench-title"), isNew ? "" : title);
   document.title = isNew ? "openbolt" : `${running ? "\u2026 " : ""}${title} \u00b7 openbolt`;
   $("hero").hidden = !isNew;
   $("suggestions").hidden = !isNew;

@@ -15,7 +15,7 @@ export class Preview {
   #stage = h("div", { class: "stage" });
   #place = h("span", { class: "preview-place" });
   #reload = h("button", { type: "button", class: "icon-button", "aria-label": "Reload the preview", title: "Reload the preview" });
-  #phone = h("button", { type: "button", class: "icon-button", "aria-label": "Phone width", title: "Phone width", "aria-pressed": "false" });
+  #phone = h("button", { type: "button", class: "icon-button phone-width", "aria-label": "Phone width", title: "Phone width", "aria-pressed": "false" });
   #external = h("a", { class: "icon-button", target: "_blank", rel: "noopener noreferrer", "aria-label": "Open in a new tab", title: "Open in a new tab" });
   #bar;
   #words = h("div", { class: "placeholder" });

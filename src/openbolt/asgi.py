@@ -39,6 +39,9 @@ Send = Callable[[Message], Awaitable[None]]
 
 _log = logging.getLogger("openbolt")
 
+# Neither a body in memory nor a server whose client has gone ever waits; the event loop must turn.
+_CHUNKS_IN_A_ROW = 32
+
 _CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
 
 
@@ -240,8 +243,8 @@ class _Inbound:
             message = await self._receive()
         except Exception as error:
             _log.debug("The server has nothing more of a request: %s", error, exc_info=error)
-            message = {"type": "http.disconnect"}
-        if message["type"] == "http.disconnect":
+            message = None
+        if message is None or message["type"] == "http.disconnect":
             self.is_gone = True
             return b""
         self._whole = not message.get("more_body", False)
@@ -351,7 +354,11 @@ async def _pump(body: ByteStream, inbound: _Inbound, send: Send) -> bool:
     watch = _DisconnectWatch(inbound)
     try:
         try:
+            count = 0
             async for chunk in body:
+                count += 1
+                if not count % _CHUNKS_IN_A_ROW:
+                    await asyncio.sleep(0)
                 if watch.gone:  # a body that swallowed the cancellation
                     break
                 if chunk:
@@ -409,7 +416,7 @@ def _request(
     client = scope.get("client")
     return Request(
         method=scope["method"],
-        path=_path_below(root_path, scope["path"]),
+        path=_path_below(root_path, scope["path"], scope.get("raw_path") or b""),
         headers=Headers(
             [(name.decode("latin-1"), value.decode("latin-1")) for name, value in scope["headers"]]
         ),
@@ -421,12 +428,14 @@ def _request(
     )
 
 
-def _path_below(root_path: str, path: str) -> str:
+def _path_below(root_path: str, path: str, raw_path: bytes) -> str:
     """The path below the mount point.
 
-    ``path`` begins with ``root_path`` by the specification; older servers and frameworks have
-    taken it off already.
+    By the specification ``path`` begins with ``root_path``; older servers and frameworks have
+    taken it off already. Litestar ends a mounted path in a slash, though nobody asked for one.
     """
     if root_path and (path == root_path or path.startswith(root_path + "/")):
         path = path[len(root_path) :]
+    if path.endswith("/") and raw_path and not raw_path.lower().endswith((b"/", b"%2f")):
+        path = path[:-1]
     return path or "/"

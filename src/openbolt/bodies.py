@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
 from typing import Any, TypeVar
 
 import attrs
@@ -19,7 +20,7 @@ from cattrs.v import format_exception
 from openbolt.errors import InvalidRequestError, UnsupportedMediaTypeError
 from openbolt.http import Headers, Request, Response
 
-__all__ = ["camel_case", "json_response", "read_json", "structure"]
+__all__ = ["camel_case", "iso_time", "json_response", "read_json", "structure"]
 
 T = TypeVar("T")
 
@@ -138,3 +139,9 @@ def json_response(
     )
     base = Headers.of({"content-type": "application/json", "cache-control": "no-store"})
     return Response(status, base.with_(headers or {}), body)
+
+
+def iso_time(seconds: float, /) -> str:
+    """Seconds since the epoch as ISO 8601 in UTC, to the millisecond."""
+    stamp = datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds")
+    return stamp.replace("+00:00", "Z")

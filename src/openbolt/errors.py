@@ -19,7 +19,8 @@ Indentation is subclassing::
       ConfigurationError 500 (start-up only)
 
 Law: ``public_message`` is written for the person who sent the request; whatever else is known (an
-upstream's body, a path on disk) travels in ``__cause__`` or ``detail`` and never leaves the process.
+upstream's body, a path on disk) travels in ``__cause__`` or ``detail`` and never leaves the
+process.
 """
 
 from __future__ import annotations

@@ -115,7 +115,7 @@ class ChatStore:
             ConflictError: A new chat's id was taken meanwhile.
         """
         if message is not None:
-            await self._write(chat.id, message)
+            await self.write(chat.id, message)
         now = self.clock.now()
         await self.kv.set(_owner_key(chat.owner, chat.id), b"")
 
@@ -131,7 +131,7 @@ class ChatStore:
 
     async def add(self, chat_id: str, message: Message, /, *, title: str | None = None) -> None:
         """Append a message; a second time changes nothing."""
-        await self._write(chat_id, message)
+        await self.write(chat_id, message)
 
         def change(chat: Chat) -> Chat:
             order = chat.order if message.id in chat.order else (*chat.order, message.id)
@@ -169,7 +169,8 @@ class ChatStore:
         assert raw is not None
         return Chat.from_bytes(raw)
 
-    async def _write(self, chat_id: str, message: Message) -> None:
+    async def write(self, chat_id: str, message: Message, /) -> None:
+        """Store a message that no head names yet."""
         raw = json.dumps(asdict(message), ensure_ascii=False, separators=(",", ":"))
         data = raw.encode("utf-8", "surrogatepass")
         await self.kv.set(_message_key(chat_id, message.id), data)

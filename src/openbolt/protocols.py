@@ -276,6 +276,10 @@ class EventLog(Protocol):
         """
         ...
 
+    async def has(self, turn: str, /) -> bool:
+        """Whether `read` would find the turn: it is open, or was closed not long ago."""
+        ...
+
     async def close(self, turn: str, /) -> None:
         """End the turn: readers finish, and the log keeps it for ``limits.retention`` seconds."""
         ...

@@ -17,7 +17,6 @@ __all__ = [
     "create_proxy",
     "js",
     "js_headers",
-    "js_object",
     "to_js",
     "wait_until",
 ]
@@ -30,11 +29,6 @@ js: Any = import_module("js")
 JsException: Any = _ffi.JsException
 create_proxy: Any = _ffi.create_proxy
 to_js: Any = _ffi.to_js
-
-
-def js_object(**fields: object) -> JsObject:
-    """A plain JavaScript object, as the runtime's options bags want it."""
-    return to_js(fields, dict_converter=js.Object.fromEntries)
 
 
 def js_headers(fields: Iterable[tuple[str, str]]) -> JsObject:

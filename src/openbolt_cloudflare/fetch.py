@@ -12,14 +12,15 @@ import asyncio
 from collections.abc import AsyncGenerator
 from contextlib import AsyncExitStack, aclosing, asynccontextmanager
 from functools import partial
+from urllib.parse import urlsplit
 
 from attrs import frozen
 
-from openbolt.errors import NotSupportedError
+from openbolt.errors import InvalidRequestError, NotSupportedError
 from openbolt.http import Headers
-from openbolt.protocols import OutboundRequest, OutboundResponse, Timeouts
+from openbolt.protocols import OutboundRequest, OutboundResponse
 from openbolt.senders._failures import cut_off, timed_out
-from openbolt_cloudflare._js import JsException, JsObject, js, js_headers, js_object, to_js
+from openbolt_cloudflare._js import JsException, JsObject, js, js_headers, to_js
 from openbolt_cloudflare.streams import JsByteStream, byte_channel, pump
 
 __all__ = ["FetchSender"]
@@ -30,8 +31,9 @@ class FetchSender:
     """An `openbolt.protocols.HttpSender` for Workers.
 
     The runtime resolves names and connects by itself, to public addresses only: ``connect_to`` is
-    a `NotSupportedError`, and ``timeouts.connect`` counts together with ``timeouts.first_byte``.
-    A call that asks for no content coding goes out with ``Accept-Encoding: identity``.
+    a `NotSupportedError`, and ``timeouts.first_byte`` covers connecting, too.
+    A call that asks for no content coding goes out with ``Accept-Encoding: identity``. The runtime
+    doesn't say whether a call that failed had been sent, so no `UpstreamError` is ``retryable``.
     """
 
     @asynccontextmanager
@@ -39,12 +41,13 @@ class FetchSender:
         """Send; leaving the context aborts what is still on its way."""
         if request.connect_to is not None:
             raise NotSupportedError("A Worker can't choose the address that it connects to.")
+        _check_url(request.url)
         abort = js.AbortController.new()
         async with AsyncExitStack() as stack:
             stack.callback(abort.abort)
-            body = await _body(request, stack)
-            async with _limit(request.url, _head_limit(request.timeouts)):
-                answer = await _fetch(request, body, abort.signal)
+            outbound = _outbound(request, _body(request, stack), abort.signal)
+            async with _limit(request.url, request.timeouts.first_byte):
+                answer = await _fetch(request.url, outbound)
             stream = JsByteStream(answer.body, broken=partial(cut_off, request.url))
             stack.push_async_callback(stream.aclose)
             yield OutboundResponse(
@@ -54,7 +57,7 @@ class FetchSender:
             )
 
 
-async def _body(request: OutboundRequest, stack: AsyncExitStack) -> JsObject:
+def _body(request: OutboundRequest, stack: AsyncExitStack) -> JsObject:
     if isinstance(request.body, bytes):
         return to_js(request.body) if request.body else None
     length = request.headers.get("content-length")
@@ -69,27 +72,37 @@ async def _body(request: OutboundRequest, stack: AsyncExitStack) -> JsObject:
     return readable
 
 
-async def _fetch(request: OutboundRequest, body: JsObject, signal: JsObject) -> JsObject:
+def _outbound(request: OutboundRequest, body: JsObject, signal: JsObject) -> JsObject:
     headers = request.headers.with_defaults({"accept-encoding": "identity"})
-    init = js_object(
-        method=request.method,
-        headers=js_headers(headers.items),
-        redirect="manual",
-        encodeResponseBody="manual",
-        signal=signal,
-    )
-    if body is not None:
-        init.body = body
+    fields = {} if body is None else {"body": body}
     try:
-        return await js.fetch(request.url, init)
+        return js.Request.new(
+            request.url,
+            method=request.method,
+            headers=js_headers(headers.items),
+            redirect="manual",
+            signal=signal,
+            **fields,
+        )
     except JsException as exc:
-        raise cut_off(request.url, exc) from exc
+        raise InvalidRequestError("The request can't be written as HTTP.") from exc
 
 
-def _head_limit(timeouts: Timeouts) -> float | None:
-    if timeouts.connect is None or timeouts.first_byte is None:
-        return None
-    return timeouts.connect + timeouts.first_byte
+async def _fetch(url: str, outbound: JsObject) -> JsObject:
+    try:
+        # To decode nothing has to be said here: on a Request it is accepted and ignored.
+        return await js.fetch(outbound, encodeResponseBody="manual")
+    except JsException as exc:
+        raise cut_off(url, exc) from exc
+
+
+def _check_url(url: str) -> None:
+    try:
+        parts = urlsplit(url)
+    except ValueError as exc:
+        raise InvalidRequestError("The address isn't a URL.") from exc
+    if parts.scheme not in {"http", "https"} or not parts.hostname:
+        raise InvalidRequestError("The address isn't an http or https URL.")
 
 
 async def _reads(stream: JsByteStream, request: OutboundRequest) -> AsyncGenerator[bytes]:

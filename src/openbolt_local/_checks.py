@@ -11,7 +11,16 @@ import re
 from openbolt.errors import InvalidRequestError, NotSupportedError, PayloadTooLargeError
 from openbolt.protocols import KVLimits
 
-__all__ = ["encode_key", "encode_prefix", "expiry", "parse_counter", "partition", "sum_counter"]
+__all__ = [
+    "check_value",
+    "encode_key",
+    "encode_prefix",
+    "expiry",
+    "parse_counter",
+    "partition",
+    "sum_counter",
+    "utf8",
+]
 
 _COUNTER = re.compile(rb"0|-?[1-9][0-9]{0,18}")
 _COUNTER_MAX = 2**63 - 1
@@ -19,7 +28,7 @@ _COUNTER_MAX = 2**63 - 1
 
 def encode_key(key: str, limit: int, /) -> bytes:
     """A key's UTF-8 bytes; `InvalidRequestError` if it is empty, too long or has NUL."""
-    encoded = _utf8(key, "key")
+    encoded = utf8(key, "key")
     if not encoded:
         raise InvalidRequestError("A key can't be empty.", field="key")
     if b"\0" in encoded:
@@ -38,7 +47,7 @@ def encode_prefix(prefix: str, /) -> bytes:
             "A scan's prefix has to name a whole first segment with its slash, as 'users/'.",
             field="prefix",
         )
-    return _utf8(prefix, "prefix")
+    return utf8(prefix, "prefix")
 
 
 def partition(key: str, /) -> str:
@@ -50,7 +59,7 @@ def check_value(value: bytes, limits: KVLimits, /) -> None:
     """`PayloadTooLargeError` for a value over the limit."""
     if len(value) > limits.max_value_bytes:
         raise PayloadTooLargeError(
-            f"A value can't be longer than {limits.max_value_bytes} bytes, this one has {len(value)}.",
+            f"A value can't be longer than {limits.max_value_bytes} bytes; this has {len(value)}.",
             field="value",
         )
 
@@ -81,7 +90,8 @@ def sum_counter(value: int, amount: int, /) -> int:
     return total
 
 
-def _utf8(text: str, name: str) -> bytes:
+def utf8(text: str, name: str, /) -> bytes:
+    """Text as UTF-8; `InvalidRequestError` with field ``name`` for half a surrogate pair."""
     try:
         return text.encode("utf-8")
     except UnicodeEncodeError as exc:

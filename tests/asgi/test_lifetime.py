@@ -158,7 +158,7 @@ async def test_a_request_that_comes_while_it_closes_waits_and_opens_it_again() -
     app = serve_handler(opening)
     await request(app)
     closing = asyncio.create_task(app.aclose())
-    while "closing" not in opening.log:  # noqa: ASYNC110
+    while "closing" not in opening.log:
         await asyncio.sleep(0)
     assert (await request(app)).status == 204
     assert opening.log == ["opening", "opened", "closing", "closed", "opening", "opened"]

@@ -45,6 +45,24 @@ async def test_the_path_is_the_one_below_the_mount_point(
     assert (handler.request.path, handler.request.root_path) == (seen, root_path.rstrip("/"))
 
 
+@pytest.mark.parametrize(
+    ("raw_path", "path", "seen"),
+    [
+        (b"/sub/x", "/x/", "/x"),
+        (b"/sub/x/", "/x/", "/x/"),
+        (b"/sub/x%2F", "/x/", "/x/"),
+        (b"/sub", "/", "/"),
+    ],
+)
+async def test_a_final_slash_that_a_framework_added_is_taken_off(
+    raw_path: bytes, path: str, seen: str
+) -> None:
+    handler = Seen()
+    await exchange(handler, path=path, raw_path=raw_path)
+    assert handler.request is not None
+    assert handler.request.path == seen
+
+
 async def test_a_request_is_the_scope_as_plain_values() -> None:
     handler = Seen()
     await exchange(

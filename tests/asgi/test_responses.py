@@ -214,6 +214,23 @@ async def test_a_body_that_ignores_its_cancellation_is_ended_all_the_same() -> N
     assert (body.log, peer.chunks) == (["cancelled", "goes on", "closed"], [b"1"])
 
 
+async def test_a_body_that_never_waits_leaves_the_event_loop_its_turns() -> None:
+    body = Body(*[b"x"] * 1000)
+    sent = 0
+
+    async def send(message: object) -> None:
+        nonlocal sent
+        sent += 1
+
+    app = app_of(answering(Response(body=body)))
+    peer = Peer()
+    peer.disconnect()
+    await app(scope_of(), peer.receive, send)
+    await app.aclose()
+    assert sent < 100
+    assert body.closed == 1
+
+
 class BadlyClosed(Body):
     async def aclose(self) -> None:
         await super().aclose()

@@ -42,6 +42,7 @@ class Served:
             self.process.wait(20)
         finally:
             self.process.kill()
+            self.process.wait()
 
 
 def start(server: str, log: Path) -> Served:
@@ -59,15 +60,12 @@ def start(server: str, log: Path) -> Served:
     )
     served = Served(process, port, log)
     for _ in range(300):
-        if process.poll() is not None:
-            raise RuntimeError(f"{server} ended with {process.returncode}")
-        try:
+        with contextlib.suppress(httpx.TransportError):
             httpx.get(f"{served.url}/facts", timeout=1)
-        except httpx.TransportError:
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                process.wait(0.1)
-        else:
             return served
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(0.1)
+            break
     served.stop()
     raise RuntimeError(f"{server} did not start")
 

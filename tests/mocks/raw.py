@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 
 from attrs import frozen
 
-QUIET = 0.3
+PATIENCE = 20.0
 """Seconds without a byte after which a connection counts as silent."""
 
 
@@ -68,18 +68,18 @@ def request_bytes(
     return f"{method} {path} HTTP/1.1\r\n{head}\r\n".encode() + data
 
 
-async def exchange(url: str, request: bytes) -> Exchange:
+async def exchange(url: str, request: bytes, *, patience: float = PATIENCE) -> Exchange:
     """Send `request` on a connection of its own and read what comes until it ends."""
     address = urlsplit(url)
     reader, writer = await asyncio.open_connection(address.hostname, address.port)
     try:
         writer.write(request)
-        return await read_response(reader)
+        return await read_response(reader, patience=patience)
     finally:
         writer.close()
 
 
-async def read_response(reader: asyncio.StreamReader) -> Exchange:
+async def read_response(reader: asyncio.StreamReader, *, patience: float = PATIENCE) -> Exchange:
     head = (await reader.readuntil(b"\r\n\r\n")).decode()[:-4]
     length = next(
         (int(line[16:]) for line in head.split("\r\n") if line.startswith("content-length: ")), None
@@ -93,7 +93,7 @@ async def read_response(reader: asyncio.StreamReader) -> Exchange:
             ended = "complete"
             break
         try:
-            piece = await asyncio.wait_for(reader.read(65536), QUIET)
+            piece = await asyncio.wait_for(reader.read(65536), patience)
         except TimeoutError:
             ended = "silent"
             break

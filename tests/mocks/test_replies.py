@@ -102,7 +102,7 @@ def changed_lines(before: dict[str, str], after: dict[str, str]) -> list[str]:
         ("make it dark", "style.css", ["+   color-scheme: dark;"]),
         ("Make it light, please", "style.css", ["+   color-scheme: light;"]),
         ("mach es dunkel", "style.css", ["+   color-scheme: dark;"]),
-        ("make it green", "style.css", ["+   --accent: light-dark(#177a3d, #7fdca0);"]),
+        ("make it purple", "style.css", ["+   --accent: light-dark(#7e22ce, #d8b4fe);"]),
         ("bigger text", "style.css", ["+   --text-size: 112.5%;"]),
         ("make the text smaller", "style.css", ["+   --text-size: 87.5%;"]),
         (

@@ -198,7 +198,9 @@ async def test_requests_are_recorded_as_they_came(client, mock: AnthropicMock) -
     await client.messages.create(model="m", max_tokens=9, system="sys", messages=[USER])
     request = mock.requests[-1]
     assert (request.method, request.path) == ("POST", "/v1/messages")
-    assert request.headers["x-api-key"] == "k"
+    # From 2.0 on, the SDK sends a key as a bearer token.
+    bearer = request.headers.get("authorization")
+    assert "k" in {request.headers.get("x-api-key"), bearer and bearer.removeprefix("Bearer ")}
     assert request.json["system"] == "sys"
 
 

@@ -1,15 +1,17 @@
 """Runs a current entry point (``class Default(WorkerEntrypoint)``) on the 2024 runtime.
 
-That runtime calls ``on_fetch`` and lacks two modules which the SDK imports. Law: nothing of one
-request is seen by another that runs at the same time, so what belongs to a request is held in
-context variables. For tests only: production needs none of this.
+That runtime calls ``on_fetch`` and lacks two modules which the SDK imports. Laws: the entry is
+imported in the global scope, as in production; and nothing of one request is seen by another that
+runs at the same time. For tests only: production needs none of this.
 """
 
 import sys
 from contextvars import ContextVar
 from importlib import import_module
+from importlib.util import find_spec
 from types import ModuleType
 
+import js
 from pyodide.ffi import create_proxy
 
 _env = ContextVar("env")
@@ -46,12 +48,18 @@ _provide(
     python_workflows_implicit_dependencies=True,
 )
 
+_tracing = import_module("tracing") if find_spec("tracing") else None
+if _tracing:
+    _tracing.start()
+
+_entry = import_module("entry")
+_workers = import_module("workers")
+
 
 async def on_fetch(request, env, ctx):
     _env.set(env)
     _ctx.set(ctx)
-    # The runtime takes a snapshot of this module's imports, before the SDK's can work.
-    entry = import_module("entry")
-    workers = import_module("workers")
-    response = await entry.Default(ctx, env).fetch(workers.Request(request))
+    if _tracing and str(request.url).endswith("/__arcs__"):
+        return js.Response.new(_tracing.report())
+    response = await _entry.Default(ctx, env).fetch(_workers.Request(request))
     return getattr(response, "js_object", response)

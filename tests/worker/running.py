@@ -17,6 +17,8 @@ from contextlib import contextmanager
 from importlib.metadata import distribution
 from pathlib import Path
 
+import coverage
+import httpx
 from attrs import frozen
 
 HERE = Path(__file__).parent
@@ -80,9 +82,13 @@ def running(
         sources: Packages and modules under ``src`` to take along.
         variables: The worker's ``env``.
     """
-    size = build_bundle(folder / "bundle", entry, sources)
+    bundle = folder / "bundle"
+    size = build_bundle(bundle, entry, sources)
     log = folder / "log"
+    measured = coverage.Coverage.current()
     chosen = [f"--var={name}:{value}" for name, value in (variables or {}).items()]
+    if measured is not None:
+        shutil.copy(HERE / "tracing.py", bundle)
     began = time.monotonic()
     with log.open("wb") as output:
         process = subprocess.Popen(
@@ -97,7 +103,7 @@ def running(
                 "--show-interactive-dev-session=false",
                 *chosen,
             ],
-            cwd=folder / "bundle",
+            cwd=bundle,
             env=_environment(folder / "home"),
             stdin=subprocess.DEVNULL,
             stdout=output,
@@ -107,6 +113,8 @@ def running(
     try:
         url = _wait(process, log)
         yield Worker(url, log, size, time.monotonic() - began)
+        if measured is not None:
+            _save_arcs(url, measured)
     finally:
         os.killpg(process.pid, signal.SIGTERM)
         try:
@@ -128,6 +136,16 @@ def _environment(home: Path) -> dict[str, str]:
         "NO_COLOR": "1",
         "CI": "1",
     }
+
+
+def _save_arcs(url: str, measured: coverage.Coverage) -> None:
+    """Write down what ran inside workerd as coverage.py does for every process of its own."""
+    ran: dict[str, list[tuple[int, int]]] = httpx.get(f"{url}/__arcs__", timeout=30).json()
+    below = Path("src") if measured.get_option("run:relative_files") else SOURCE
+    base = str(measured.get_option("run:data_file"))
+    data = coverage.CoverageData(base, suffix=f"workerd.{time.time_ns()}")
+    data.add_arcs({str(below / name): map(tuple, arcs) for name, arcs in ran.items()})
+    data.write()
 
 
 def _wait(process: subprocess.Popen[bytes], log: Path, seconds: float = 60.0) -> str:

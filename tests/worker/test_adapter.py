@@ -5,12 +5,14 @@ from __future__ import annotations
 import asyncio
 import gzip
 import json
+import pkgutil
 import time
 from typing import Any
 
 import httpx
 import pytest
 
+import openbolt
 from tests.worker.running import Worker
 
 PATIENCE = 20.0
@@ -38,6 +40,27 @@ async def test_it_runs_in_cloudflares_runtime(
         f"{time.monotonic() - began:.1f} s; {handlers_worker.bundle_bytes:,} bytes of source"
     )
     assert about == {"python": [3, 12], "runs": "emscripten"}
+
+
+NEEDS_A_SERVER = (
+    "openbolt.cli",
+    "openbolt.providers.anthropic",
+    "openbolt.s3",
+    "openbolt.senders.aiohttp",
+    "openbolt.senders.httpx",
+    "openbolt.telemetry",
+    "openbolt.testing",
+)
+
+
+async def test_every_module_that_needs_no_server_can_be_imported(
+    handlers: httpx.AsyncClient,
+) -> None:
+    found = pkgutil.walk_packages(openbolt.__path__, "openbolt.", onerror=lambda _: None)
+    names = [module.name for module in found if not module.name.startswith(NEEDS_A_SERVER)]
+    failures = {name: (await handlers.get(f"/import/{name}")).json() for name in names}
+    assert len(names) > 30
+    assert {name: failure for name, failure in failures.items() if failure} == {}
 
 
 async def test_a_request_arrives_whole(handlers: httpx.AsyncClient) -> None:
@@ -106,6 +129,30 @@ async def test_a_client_that_goes_before_the_head_closes_the_body_once(
         await handlers.get("/late/early-leaver", timeout=0.3)
     await handlers.post("/release/early-leaver")
     await until(handlers, "early-leaver", closed=1)
+
+
+async def test_an_aborted_request_closes_a_body_that_is_silent(handlers: httpx.AsyncClient) -> None:
+    async with handlers.stream("GET", "/abortable/silent-one") as answer:
+        assert await anext(answer.aiter_raw()) == b"and then nothing\n"
+        await handlers.post("/release/silent-one")
+        await until(handlers, "silent-one", closed=1)
+
+
+async def test_an_aborted_request_gets_no_body(handlers: httpx.AsyncClient) -> None:
+    await handlers.post("/release/aborted-before")
+    async with handlers.stream("GET", "/abortable/aborted-before"):
+        await until(handlers, "aborted-before", closed=1)
+
+
+async def test_an_upload_that_breaks_off_closes_what_it_fed(handlers: httpx.AsyncClient) -> None:
+    address = str(handlers.base_url.host), handlers.base_url.port
+    reader, writer = await asyncio.open_connection(*address)
+    writer.write(b"POST /echo/cut HTTP/1.1\r\nhost: x\r\ncontent-length: 9\r\n\r\nbegin")
+    while b"begin" not in await reader.readline():
+        pass
+    writer.close()
+    await writer.wait_closed()
+    await until(handlers, "cut", closed=1)
 
 
 @pytest.mark.parametrize(
@@ -183,3 +230,13 @@ async def test_spawned_work_outlives_its_request(handlers: httpx.AsyncClient) ->
     assert (await handlers.get("/state/work")).json()["finished"] is False
     await handlers.post("/release/work")
     await until(handlers, "work", finished=True)
+
+
+async def test_spawned_work_that_fails_is_logged(
+    handlers: httpx.AsyncClient, handlers_worker: Worker
+) -> None:
+    assert (await handlers.post("/spawns-failing/work")).status_code == 202
+    deadline = time.monotonic() + PATIENCE
+    while "RuntimeError: spawned and failed" not in handlers_worker.log.read_text():
+        assert time.monotonic() < deadline
+        await asyncio.sleep(0.05)

@@ -1,140 +1,89 @@
-"""`FetchSender` in a real workerd, against a server outside of it."""
+"""`FetchSender` in a real workerd, held to what every `HttpSender` owes."""
 
 from __future__ import annotations
 
-import asyncio
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Any
 
 import httpx
 import pytest
-import pytest_asyncio
+from attrs import asdict, frozen
 
-from tests.worker.upstream import Upstream
-
-PATIENCE = 20.0
-"""Seconds after which something that has to happen counts as not happening."""
-
-LEFT = {"left": True}
-
-
-@pytest_asyncio.fixture
-async def upstream() -> AsyncIterator[Upstream]:
-    server = Upstream()
-    async with server.serving():
-        yield server
+from openbolt import errors
+from openbolt.errors import UpstreamError
+from openbolt.http import Headers
+from openbolt.protocols import HttpSender, OutboundRequest, OutboundResponse
+from openbolt.testing.scripted import ScriptedServer
+from openbolt.testing.senders import HttpSenderSuite, fetched
 
 
-async def events(client: httpx.AsyncClient, **wish: Any) -> list[dict[str, Any]]:
-    answer = await client.post("/exchange", json=wish)
-    return [json.loads(line) for line in answer.text.splitlines()]
+@frozen
+class SenderInWorker:
+    """Hands each call to a worker, which makes it with a `FetchSender` of its own."""
+
+    worker: httpx.AsyncClient
+
+    @asynccontextmanager
+    async def send(self, request: OutboundRequest, /) -> AsyncGenerator[OutboundResponse]:
+        call = {
+            "method": request.method,
+            "url": request.url,
+            "headers": request.headers.items,
+            "timeouts": asdict(request.timeouts),
+            "connect_to": request.connect_to,
+            "streams": not isinstance(request.body, bytes),
+        }
+        fields = {"x-call": json.dumps(call)}
+        async with self.worker.stream(
+            "POST", "/call", headers=fields, content=request.body
+        ) as answer:
+            events = _events(answer)
+            head = await anext(events)
+            yield OutboundResponse(head["status"], Headers(head["headers"]), _data(events))
 
 
-def data(happened: list[dict[str, Any]]) -> str:
-    return "".join(event.get("data", "") for event in happened)
+async def _events(answer: httpx.Response) -> AsyncIterator[dict[str, Any]]:
+    async for line in answer.aiter_lines():
+        if line:
+            event = json.loads(line)
+            if "error" in event:
+                raise _error(event) from (event["cause"] and RuntimeError(event["cause"]))
+            yield event
 
 
-async def test_request_and_response_arrive_whole(
-    handlers: httpx.AsyncClient, upstream: Upstream
-) -> None:
-    happened = await events(
-        handlers,
-        method="PUT",
-        url=f"{upstream.url}/echo",
-        headers=[["x-field", "value"]],
-        body="text ü",
-    )
-    assert happened[0]["status"] == 418
-    seen = {"method": "PUT", "length": "7", "field": "value", "body": "text ü"}
-    assert json.loads(data(happened)) == seen
+def _error(event: dict[str, Any]) -> Exception:
+    kind: type[Exception] = getattr(errors, event["error"])
+    if issubclass(kind, UpstreamError):
+        return kind(event["message"], retryable=event["retryable"])
+    return kind(event["message"])
 
 
-@pytest.mark.parametrize("length", [None, "6"])
-async def test_a_streamed_body_is_sent_with_the_length_that_is_declared(
-    handlers: httpx.AsyncClient, upstream: Upstream, length: str | None
-) -> None:
-    fields = [["content-length", length]] if length else []
-    happened = await events(
-        handlers,
-        method="POST",
-        url=f"{upstream.url}/echo",
-        headers=fields,
-        parts=["one", "two"],
-    )
-    seen = {"method": "POST", "length": length, "field": None, "body": "onetwo"}
-    assert json.loads(data(happened)) == seen
+async def _data(events: AsyncIterator[dict[str, Any]]) -> AsyncIterator[bytes]:
+    async for event in events:
+        yield event["data"].encode("latin-1")
 
 
-async def test_a_redirect_is_not_followed(handlers: httpx.AsyncClient, upstream: Upstream) -> None:
-    happened = await events(handlers, url=f"{upstream.url}/redirect")
-    assert happened[0]["status"] == 302
-    assert dict(happened[0]["headers"])["location"] == f"{upstream.url}/echo"
+class TestFetchSender(HttpSenderSuite):
+    honors_connect_to = False
 
+    @pytest.fixture
+    def sender(self, handlers: httpx.AsyncClient) -> HttpSender:
+        return SenderInWorker(handlers)
 
-async def test_a_field_may_stand_twice(handlers: httpx.AsyncClient, upstream: Upstream) -> None:
-    happened = await events(handlers, url=f"{upstream.url}/cookies")
-    cookies = [value for name, value in happened[0]["headers"] if name == "set-cookie"]
-    assert cookies == ["a=1", "b=2"]
+    @pytest.mark.skip(reason="the runtime of 2024 knows no `encodeResponseBody` and decodes")
+    async def test_a_content_coding_passes_through(
+        self, sender: HttpSender, server: ScriptedServer, *_: object
+    ) -> None: ...
 
-
-async def test_no_content_coding_comes_that_was_not_asked_for(
-    handlers: httpx.AsyncClient, upstream: Upstream
-) -> None:
-    assert data(await events(handlers, url=f"{upstream.url}/coded")) == "plain"
-
-
-async def test_data_comes_as_it_is_sent(handlers: httpx.AsyncClient, upstream: Upstream) -> None:
-    wish = {"url": f"{upstream.url}/gated"}
-    async with handlers.stream("POST", "/exchange", json=wish) as answer:
-        lines = answer.aiter_lines()
-        assert json.loads(await anext(lines))["status"] == 200
-        assert json.loads(await anext(lines)) == {"data": "first"}
-        upstream.go.set()
-        assert [json.loads(line) async for line in lines] == [{"data": "second"}, LEFT]
-
-
-async def test_leaving_early_ends_the_call(handlers: httpx.AsyncClient, upstream: Upstream) -> None:
-    happened = await events(handlers, url=f"{upstream.url}/gated", leave_after=1)
-    assert happened[1:] == [{"data": "first"}, LEFT]
-    await asyncio.wait_for(upstream.left.wait(), PATIENCE)
-
-
-@pytest.mark.parametrize(
-    ("kind", "timeouts"),
-    [("silent", {"connect": 0.1, "first_byte": 0.2}), ("gated", {"idle": 0.2})],
-)
-async def test_silence_is_a_timeout_and_ends_the_call(
-    handlers: httpx.AsyncClient, upstream: Upstream, kind: str, timeouts: dict[str, float]
-) -> None:
-    happened = await events(handlers, url=f"{upstream.url}/{kind}", timeouts=timeouts)
-    message = "127.0.0.1 took too long."
-    assert happened[-2:] == [{"error": "UpstreamTimeoutError", "message": message}, LEFT]
-    await asyncio.wait_for(upstream.left.wait(), PATIENCE)
-
-
-async def test_a_server_that_can_not_be_reached_is_an_upstream_error(
-    handlers: httpx.AsyncClient, unused_tcp_port: int
-) -> None:
-    happened = await events(handlers, url=f"http://127.0.0.1:{unused_tcp_port}/")
-    message = "127.0.0.1 broke off the exchange."
-    assert happened == [{"error": "UpstreamError", "message": message}, LEFT]
-
-
-async def test_a_response_that_is_cut_off_is_an_upstream_error(
-    handlers: httpx.AsyncClient, upstream: Upstream
-) -> None:
-    happened = await events(handlers, url=f"{upstream.url}/cut")
-    message = "127.0.0.1 broke off the exchange."
-    assert happened[1:] == [
-        {"data": "first"},
-        {"error": "UpstreamError", "message": message},
-        LEFT,
-    ]
-
-
-async def test_an_address_to_connect_to_is_not_supported(
-    handlers: httpx.AsyncClient, upstream: Upstream
-) -> None:
-    happened = await events(handlers, url=f"{upstream.url}/echo", connect_to="127.0.0.1")
-    assert [event.get("error") for event in happened] == ["NotSupportedError", None]
+    async def test_a_refused_connection_can_be_tried_again(
+        self, sender: HttpSender, unused_tcp_port: int
+    ) -> None:
+        """It can't here: the runtime says the same of a connection that broke after sending."""
+        url = f"http://127.0.0.1:{unused_tcp_port}/path?token=secret"
+        with pytest.raises(UpstreamError) as caught:
+            await fetched(sender, OutboundRequest("GET", url))
+        assert (type(caught.value), caught.value.retryable) == (UpstreamError, False)
+        assert "secret" not in str(caught.value)
+        assert caught.value.__cause__ is not None

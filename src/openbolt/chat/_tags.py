@@ -11,56 +11,64 @@ from typing import Final, Literal
 
 from attrs import frozen
 
-__all__ = ["CLOSING", "INSIDE", "OPENING", "TagEnd", "TagReader", "undecided"]
+__all__ = ["CLOSING", "EITHER", "OPENING", "Landmark", "TagEnd", "TagReader"]
 
-WHITESPACE: Final = " \t\r\n\f"
-_ENDS_VALUE: Final = frozenset(WHITESPACE + "/>")
+_BLANKS: Final = " \t\r\n\f"
+_ENDS_VALUE: Final = frozenset(_BLANKS + "/>")
 
-# A `<` and a `/` may be followed by blanks; so few that what is held back stays small.
-_BLANKS: Final = r"[ \t\r\n\f]{0,16}"
-_OPEN: Final = rf"<{_BLANKS}bolt(?P<opened>Artifact|Action)(?=[ \t\r\n\f/>])"
-_CLOSE: Final = rf"<{_BLANKS}/{_BLANKS}bolt(?P<closed>Artifact|Action){_BLANKS}>"
-
-OPENING: Final = re.compile(_OPEN)
-"""The start of an opening tag: what matters outside artifacts."""
-CLOSING: Final = re.compile(_CLOSE)
-"""A whole closing tag: all that matters in an action's body."""
-INSIDE: Final = re.compile(rf"{_OPEN}|{_CLOSE}")
-"""Either: what matters in an artifact, between actions."""
+# A `<` and a `/` may be followed by blanks; by so few that what is held back stays small.
+_GAP: Final = r"[ \t\r\n\f]{0,16}"
+_NAME: Final = r"bolt(?:Artifact|Action)"
+_OPEN: Final = rf"<{_GAP}bolt(?P<opened>Artifact|Action)(?=[ \t\r\n\f/>])"
+_CLOSE: Final = rf"<(?P<odd>{_GAP})/{_GAP}bolt(?P<closed>Artifact|Action){_GAP}>"
 
 
 def _beginnings(*words: str) -> str:
-    """An alternation of every proper beginning, the empty one included; the longest ones first."""
+    """An alternation of every proper beginning, the longest first; the empty one is the last."""
     parts = {word[:length] for word in words for length in range(len(word))}
     return "|".join(sorted(parts, key=len, reverse=True))
 
 
-_NAMES: Final = ("boltArtifact", "boltAction")
-_STARTED_NAME: Final = _beginnings(*_NAMES)
-_STARTED_CLOSE: Final = rf"/{_BLANKS}(?:bolt(?:Artifact|Action){_BLANKS}|{_STARTED_NAME})"
-_STARTED: Final = {
-    OPENING: re.compile(rf"<{_BLANKS}(?:boltArtifact|boltAction|{_STARTED_NAME})\Z"),
-    CLOSING: re.compile(rf"<{_BLANKS}(?:{_STARTED_CLOSE})?\Z"),
-    INSIDE: re.compile(
-        rf"<{_BLANKS}(?:boltArtifact|boltAction|{_STARTED_CLOSE}|{_STARTED_NAME})\Z"
-    ),
-}
-_LONGEST_START: Final = len("</boltArtifact") + 3 * 16
+_NAME_BEGUN: Final = _beginnings("boltArtifact", "boltAction")
+_CLOSE_BEGUN: Final = rf"/{_GAP}(?:{_NAME}{_GAP}|{_NAME_BEGUN})"
+_LONGEST_BEGUN: Final = len("</boltArtifact") + 3 * 16
 
 
-def undecided(pattern: re.Pattern[str], text: str, start: int) -> int:
-    """Where the tail of `text` begins that more text could make a match of `pattern`.
+@frozen
+class Landmark:
+    """A piece of a tag to look for in text that is still growing."""
 
-    Args:
-        pattern: `OPENING`, `CLOSING` or `INSIDE`, without a match in ``text[start:]``.
+    _whole: re.Pattern[str]
+    _begun: re.Pattern[str]
 
-    Returns:
-        An index, at most `_LONGEST_START` from the end; ``len(text)`` if nothing is undecided.
-    """
-    end = len(text)
-    at = text.rfind("<", max(start, end - _LONGEST_START))
-    return at if at >= 0 and _STARTED[pattern].match(text, at) else end
+    def search(self, text: str, start: int, /) -> re.Match[str] | None:
+        return self._whole.search(text, start)
 
+    def undecided(self, text: str, start: int, /) -> int:
+        """Where the tail of `text` begins that more text could make a match; its end if nowhere.
+
+        There must be no match in ``text[start:]``. The tail is shorter than 64 characters.
+        """
+        end = len(text)
+        at = text.rfind("<", max(start, end - _LONGEST_BEGUN))
+        return at if at >= 0 and self._begun.match(text, at) else end
+
+
+OPENING: Final = Landmark(
+    re.compile(_OPEN),
+    re.compile(rf"<{_GAP}(?:{_NAME}|{_NAME_BEGUN})\Z"),
+)
+"""The start of an opening tag: what matters outside artifacts."""
+CLOSING: Final = Landmark(
+    re.compile(_CLOSE),
+    re.compile(rf"<{_GAP}(?:{_CLOSE_BEGUN})?\Z"),
+)
+"""A closing tag: all that matters in an action's body."""
+EITHER: Final = Landmark(
+    re.compile(rf"{_OPEN}|{_CLOSE}"),
+    re.compile(rf"<{_GAP}(?:{_NAME}|{_CLOSE_BEGUN}|{_NAME_BEGUN})\Z"),
+)
+"""What matters in an artifact, between actions."""
 
 _NOT_BLANK: Final = re.compile(r"[^ \t\r\n\f]")
 _NAME_END: Final = re.compile(r"[ \t\r\n\f=/<>]")
@@ -95,73 +103,181 @@ class TagEnd:
     is_tag: bool
 
 
-_State = Literal[
-    "between", "name", "after name", "before value", "quoted", "after quote", "unquoted"
-]
+_State = Literal["between", "name", "after name", "value", "quoted", "after quote", "unquoted"]
 
 
 class TagReader:
-    """Reads one opening tag, resumably; HTML's rules, plus two about a quote that is missing.
+    """Reads one opening tag, resumably, by HTML's rules and two about a quote that is missing.
 
-    A ``<`` outside a value proves that the text was no tag. A closing quote with a character
-    directly after it that cannot follow one was an opening quote if a ``name=`` stands before it:
-    the value before it ends at that name, or at the ``>`` of its tag if a bolt tag comes after that.
+    A ``<`` outside a value proves that the text was no tag. A closing quote directly before a
+    character that cannot follow one was in truth an opening one if ``name=`` stands before it: the
+    value before it ends at that name, or at the tag's ``>`` if another bolt tag comes after that.
+
+    Attributes:
+        attributes: As read so far, entities decoded; of two with the same name the first counts.
+        oddities: What was not as it is usually written, for people.
+        self_closing: Whether it ended in ``/>``.
     """
 
-    __slots__ = ("_at", "_key", "_quote", "_state", "_value_at", "attributes", "name", "oddities")
+    __slots__ = (
+        "_at",
+        "_from",
+        "_key",
+        "_name_end",
+        "_quote",
+        "_slash_at",
+        "_state",
+        "attributes",
+        "oddities",
+        "self_closing",
+    )
 
-    def __init__(self, name: str, length: int, /) -> None:
-        """Start behind the tag's name.
-
-        Args:
-            name: ``Artifact`` or ``Action``.
-            length: Characters from the ``<`` to the end of the name.
-        """
-        self.name = name
+    def __init__(self, name_end: int, /) -> None:
+        """Start behind the tag's name, ``name_end`` characters from its ``<``."""
         self.attributes: dict[str, str] = {}
         self.oddities: list[str] = []
+        self.self_closing = False
         self._state: _State = "between"
-        self._at = length
+        self._name_end = name_end
+        self._at = name_end
+        self._from = 0
+        self._slash_at = -1
         self._key = ""
         self._quote = ""
-        self._value_at = 0
 
-    def read(self, text: str, start: int, stop: int, /) -> TagEnd | None:
+    def read(self, text: str, /) -> TagEnd | None:
         """Read on from where the last call stopped.
 
         Args:
-            text: Holds the tag from its ``<`` at ``start``, wherever that lies now.
-            start: The index of the ``<``.
-            stop: Where to stop looking.
+            text: The text from the tag's ``<`` on: what the last call saw, and more.
 
         Returns:
-            None until the tag's end is in ``text[start:stop]``.
+            None as long as the tag's end is not in `text`.
         """
-        at = start + self._at
-        while at < stop:
+        end: TagEnd | None = None
+        while end is None and self._at < len(text):
             match self._state:
                 case "quoted":
-                    at = text.find(self._quote, at, stop) + 1 or stop
-                    if text[at - 1] == self._quote and at > start + self._value_at:
-                        self._state = "after quote"
-                case "name":
-                    at = self._read_name(text, start, at, stop)
-                case "unquoted":
-                    at = self._read_unquoted(text, start, at, stop)
+                    self._read_quoted(text)
                 case "after quote":
-                    if end := self._leave_quote(text, start, at):
-                        return end
+                    end = self._leave_quotes(text)
+                case "name" | "unquoted":
+                    self._read_word(text)
                 case _:
-                    blank_end = _NOT_BLANK.search(text, at, stop)
-                    if blank_end is None:
-                        at = stop
-                        break
-                    at = blank_end.start()
-                    if end := self._step(text, start, at):
-                        return end
-                    at = start + self._at
-        self._at = at - start
+                    end = self._step(text)
+        return end
+
+    def _step(self, text: str) -> TagEnd | None:
+        """Look at the next character that is not blank."""
+        found = _NOT_BLANK.search(text, self._at)
+        if found is None:
+            self._at = len(text)
+            return None
+        self._at = found.start()
+        char = found.group()
+        if self._state == "value":
+            return self._begin_value(text, char)
+        if self._state == "after name":
+            if char == "=":
+                self._expect_no_blank(text)
+                self._at += 1
+                self._state = "value"
+                return None
+            self._note("an attribute without a value")
+            self._keep("")
+        return self._begin_attribute(text, char)
+
+    def _begin_attribute(self, text: str, char: str) -> TagEnd | None:
+        match char:
+            case ">":
+                if self._slash_at == self._at - 1:
+                    self.self_closing = True
+                    self._note("no closing tag")
+                return self._close(text, self._at + 1)
+            case "<":
+                return TagEnd(self._at, is_tag=False)
+            case "/" | "=":
+                self._slash_at = self._at if char == "/" else -1
+                self._at += 1
+            case _:
+                if text[self._at - 1] not in _BLANKS:
+                    self._note("no space before an attribute")
+                self._from = self._at
+                self._state = "name"
         return None
 
-    def _step(self, text: str, start: int, at: int) -> TagEnd | None:
-        raise NotImplementedError
+    def _begin_value(self, text: str, char: str) -> TagEnd | None:
+        if char == ">":
+            self._note("an attribute without a value")
+            self._keep("")
+            return None
+        self._expect_no_blank(text)
+        if char in "\"'":
+            if char == "'":
+                self._note("single quotes")
+            self._at += 1
+            self._quote = char
+            self._state = "quoted"
+        else:
+            self._note("no quotes")
+            self._state = "unquoted"
+        self._from = self._at
+        return None
+
+    def _read_word(self, text: str) -> None:
+        """An attribute's name or unquoted value, up to what ends it."""
+        is_name = self._state == "name"
+        found = (_NAME_END if is_name else _VALUE_END).search(text, self._at)
+        self._at = found.start() if found else len(text)
+        if found:
+            word = text[self._from : self._at]
+            if is_name:
+                self._key = word
+                self._state = "after name"
+            else:
+                self._keep(word)
+
+    def _read_quoted(self, text: str) -> None:
+        found = text.find(self._quote, self._at)
+        if found < 0:
+            self._at = len(text)
+        else:
+            self._at = found + 1
+            self._state = "after quote"
+
+    def _leave_quotes(self, text: str) -> TagEnd | None:
+        value = text[self._from : self._at - 1]
+        if text[self._at] not in _ENDS_VALUE and (name := _SWALLOWED_NAME.search(value)):
+            self._note("a closing quote is missing")
+            if tag := _SWALLOWED_TAG.search(value):
+                self._keep(value[: tag.start()])
+                return self._close(text, self._from + tag.start() + 1)
+            self._keep(value[: name.start()].rstrip(_BLANKS))
+            self._key = name.group(1)
+            self._state = "quoted"
+            self._from = self._at
+        else:
+            self._keep(value)
+        return None
+
+    def _keep(self, value: str) -> None:
+        if self._key in self.attributes:
+            self._note("an attribute twice")
+        self.attributes.setdefault(self._key, _ENTITY.sub(_decode_entity, value))
+        self._state = "between"
+
+    def _close(self, text: str, length: int) -> TagEnd:
+        if text[1] in _BLANKS:
+            self._note("a space after <")
+        gap = text[self._name_end : length]
+        if "\n" in gap[: len(gap) - len(gap.lstrip(_BLANKS))]:
+            self._note("a new line after the tag's name")
+        return TagEnd(length, is_tag=True)
+
+    def _expect_no_blank(self, text: str) -> None:
+        if text[self._at - 1] in _BLANKS:
+            self._note("spaces around =")
+
+    def _note(self, oddity: str) -> None:
+        if oddity not in self.oddities:
+            self.oddities.append(oddity)

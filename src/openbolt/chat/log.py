@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from openbolt.chat.events import TurnEvent
 from openbolt.errors import BackendError, ConflictError, NotFoundError
 from openbolt.protocols import Clock, EventBatch, EventLogLimits
 
-__all__ = ["MemoryEventLog"]
+__all__ = ["MemoryEventLog", "TurnReader"]
 
 
 class MemoryEventLog:
@@ -77,7 +77,7 @@ class MemoryEventLog:
 
     def read(self, turn: str, /, *, after: int = -1) -> TurnReader:
         """Events with an index above ``after``, then live ones until the turn is closed."""
-        return TurnReader(self, turn, after + 1)
+        return TurnReader(self._find, turn, after + 1)
 
     async def close(self, turn: str, /) -> None:
         """End the turn; nothing happens if it is closed or unknown."""
@@ -87,6 +87,10 @@ class MemoryEventLog:
             self._closed.append((self._clock.monotonic() + self._limits.retention, turn))
             found.wake()
         self._purge()
+
+    async def has(self, turn: str, /) -> bool:
+        """Whether `read` would find the turn."""
+        return self.holds(turn)
 
     def holds(self, turn: str, /) -> bool:
         """Whether the turn can be read here."""
@@ -127,10 +131,10 @@ class _Turn:
 class TurnReader:
     """One reader of one turn: an async iterator of `EventBatch`, for one task at a time."""
 
-    __slots__ = ("_done", "_log", "_name", "_next", "_turn")
+    __slots__ = ("_done", "_find", "_name", "_next", "_turn")
 
-    def __init__(self, log: MemoryEventLog, turn: str, first: int, /) -> None:
-        self._log = log
+    def __init__(self, find: Callable[[str], _Turn | None], turn: str, first: int, /) -> None:
+        self._find = find
         self._name = turn
         self._next = max(first, 0)
         self._turn: _Turn | None = None
@@ -147,7 +151,7 @@ class TurnReader:
         """
         turn = self._turn
         if turn is None:
-            turn = self._turn = self._log._find(self._name)  # pyright: ignore[reportPrivateUsage]
+            turn = self._turn = self._find(self._name)
             if turn is None:
                 raise NotFoundError("There is no such turn.", detail=self._name)
         while not self._done:

@@ -58,6 +58,11 @@ class Manifest:
     note: str
     files: tuple[FileEntry, ...]
 
+    @classmethod
+    def empty(cls) -> Manifest:
+        """The version of a project that has none yet."""
+        return cls(0, None, 0.0, "", ())
+
     def find(self, path: str, /) -> FileEntry | None:
         """The entry of a path."""
         return next((entry for entry in self.files if entry.path == path), None)
@@ -79,9 +84,6 @@ class Manifest:
         data = json.loads(raw)
         files = tuple(FileEntry(*row) for row in data["files"])
         return cls(data["number"], data["parent"], data["createdAt"], data["note"], files)
-
-
-_EMPTY = Manifest(0, None, 0.0, "", ())
 
 
 @frozen
@@ -225,7 +227,7 @@ class ProjectStore:
 
     async def _manifest(self, project_id: str, manifest_id: str | None) -> Manifest:
         if manifest_id is None:
-            return _EMPTY
+            return Manifest.empty()
         raw = await self._read(f"projects/{project_id}/manifests/{manifest_id}")
         if hashlib.sha256(raw).hexdigest() != manifest_id:
             raise BackendError("A stored version is damaged.", detail=f"manifest {manifest_id}")

@@ -19,7 +19,19 @@ from openbolt.providers._failures import status_failure
 from openbolt.providers._reply import ReplyDecoder, well_formed
 from openbolt.providers._sse import SSEDecoder
 
-__all__ = ["ReplyDecoder", "SSEDecoder", "build_body", "check_key", "headers", "status_failure"]
+__all__ = [
+    "TEMPERATURE_VERSION",
+    "ReplyDecoder",
+    "SSEDecoder",
+    "build_body",
+    "check_key",
+    "headers",
+    "status_failure",
+]
+
+# The last version of the API in which a request may name a temperature: 2026-10-21 answers 400 to
+# it. Source: https://platform.claude.com/docs/en/api/versioning.
+TEMPERATURE_VERSION = "2023-06-01"
 
 
 def build_body(request: ModelRequest, /) -> dict[str, object]:

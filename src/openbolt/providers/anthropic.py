@@ -112,13 +112,11 @@ class AnthropicProvider:
         if request.api_key is not None:
             key = api.check_key(request.api_key)
             client = client.with_options(api_key=key)
-        body: dict[str, Any] = api.build_body(request)
+        body = _arguments(api.build_body(request), key)
         async with AsyncExitStack() as stack:
             create: Any = client.messages.with_streaming_response.create
             try:
-                response: AsyncAPIResponse[Any] = await stack.enter_async_context(
-                    create(**body, extra_headers={"accept-encoding": "identity"})
-                )
+                response: AsyncAPIResponse[Any] = await stack.enter_async_context(create(**body))
             except Exception as error:
                 failure = _refusal(error, key, own_key)
                 raise failure from _shown(error, key)
@@ -175,6 +173,24 @@ class AnthropicProvider:
         wait = retry_after_of(Headers(response.headers.multi_items()))
         if wait is not None and wait > self._max_retry_wait:
             response.headers["x-should-retry"] = "false"
+
+
+def _arguments(body: dict[str, object], key: str | None) -> dict[str, Any]:
+    """A body as arguments of the SDK's ``create``.
+
+    The SDK speaks the API's version 2026-10-21, which knows no temperature; a request that names
+    one goes out under the version before.
+    """
+    import anthropic
+
+    headers: dict[str, object] = {"accept-encoding": "identity"}
+    if key == "":
+        headers["authorization"] = anthropic.omit
+    arguments: dict[str, Any] = {**body, "extra_headers": headers}
+    if (temperature := arguments.pop("temperature", None)) is not None:
+        headers["anthropic-version"] = api.TEMPERATURE_VERSION
+        arguments["extra_body"] = {"temperature": temperature}
+    return arguments
 
 
 def _refusal(error: Exception, key: str | None, own_key: bool) -> OpenBoltError:

@@ -37,10 +37,14 @@ _MAX_REFUSAL = 64 * 1024
 class MessagesProvider:
     """A `ModelProvider` over any server that speaks the Messages API.
 
+    The key goes in ``x-api-key``, which every server of this API reads; the SDK's is a bearer token.
+
     Attributes:
         base_url: Without ``/v1``.
         api_key: The operator's; None or empty sends none, for servers that want none. A request's
             own key goes before it.
+        version: Of the API. A request with a temperature is sent under 2023-06-01, the last version
+            that takes one.
         max_event_bytes: One event of the stream at most.
     """
 
@@ -48,7 +52,7 @@ class MessagesProvider:
     base_url: str = "https://api.anthropic.com"
     api_key: str | None = field(default=None, repr=False)
     timeouts: Timeouts = Timeouts()
-    version: str = "2023-06-01"
+    version: str = api.TEMPERATURE_VERSION
     max_event_bytes: int = MAX_EVENT_BYTES
 
     def stream(
@@ -79,10 +83,11 @@ class MessagesProvider:
 
     def _outbound(self, request: ModelRequest, key: str | None) -> OutboundRequest:
         body = json.dumps(api.build_body(request), ensure_ascii=False, separators=(",", ":"))
+        version = self.version if request.temperature is None else api.TEMPERATURE_VERSION
         return OutboundRequest(
             "POST",
             f"{self.base_url.rstrip('/')}/v1/messages",
-            Headers.of(api.headers(key, self.version)),
+            Headers.of(api.headers(key, version)),
             body.encode("utf-8", "replace"),
             self.timeouts,
         )

@@ -10,7 +10,7 @@ import re
 from openbolt_local.mocks.pages import find_page
 
 _TAG = re.compile(r"</?[A-Za-z!][^<>]*>")
-_WRAPPED = re.compile(r"<([A-Za-z][\w-]*)>(.*?)</\1>", re.DOTALL)
+_WRAPPED = re.compile(r"<([\w-]*(?:prompt|request|message|idea))>(.*?)</\1>", re.DOTALL)
 
 CAN_DO = """\
 Here is what I can do without a model:

@@ -134,6 +134,8 @@ class AnthropicMock:
         if self._server is None:
             return
         self._server.close()
+        # Let connections that were only just accepted get as far as being counted.
+        await asyncio.sleep(0)
         tasks = list(self._tasks)
         for task in tasks:
             task.cancel()

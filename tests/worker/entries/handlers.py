@@ -4,16 +4,19 @@ Streams wait for each other by looking at plain values: the runtime lets no requ
 """
 
 import asyncio
+import importlib
 import json
 import sys
 from collections import Counter
 from contextlib import AsyncExitStack
 
+import js
 from workers import WorkerEntrypoint
 
 from openbolt.errors import OpenBoltError, RateLimitedError
 from openbolt.http import Headers, Response, StreamBody
 from openbolt.protocols import OutboundRequest, Timeouts
+from openbolt_cloudflare._js import wait_until
 from openbolt_cloudflare.app import serve
 from openbolt_cloudflare.fetch import FetchSender
 
@@ -52,6 +55,15 @@ async def _ticks(name):
         await asyncio.sleep(0.02)
 
 
+async def _silent():
+    yield b"and then nothing\n"
+    await asyncio.get_running_loop().create_future()
+
+
+async def _fail():
+    raise RuntimeError("spawned and failed")
+
+
 async def _breaks(name):
     yield b"so far so good\n"
     await _until_released(name)
@@ -73,40 +85,68 @@ async def _finish_when_released(name):
     finished.add(name)
 
 
-async def _exchange(request):
-    """Send what the body describes; events come back as lines of JSON."""
-    wish = json.loads(await request.read(1_000_000))
-    body = wish.get("body", "").encode()
-    if "parts" in wish:
-        body = _sized([part.encode() for part in wish["parts"]])
+async def _call(request):
+    """Make the call that the field ``x-call`` describes, with this request's body.
+
+    What comes of it goes back as lines of JSON. Empty lines in between let the runtime notice soon
+    that nobody listens any more.
+    """
+    call = json.loads(request.headers.get("x-call"))
     outbound = OutboundRequest(
-        wish.get("method", "GET"),
-        wish["url"],
-        Headers([tuple(pair) for pair in wish.get("headers", [])]),
-        body,
-        Timeouts(**wish.get("timeouts", {})),
-        wish.get("connect_to"),
+        call["method"],
+        call["url"],
+        Headers([tuple(pair) for pair in call["headers"]]),
+        _chunks(request.body) if call["streams"] else await request.read(10_000_000),
+        Timeouts(**call["timeouts"]),
+        call["connect_to"],
     )
+    return Response(body=StreamBody(_with_empty_lines(_events(outbound))))
 
-    async def events():
-        read = 0
-        try:
-            async with FetchSender().send(outbound) as answer:
-                yield {"status": answer.status, "headers": list(answer.headers.items)}
-                async for data in answer.body:
-                    yield {"data": data.decode("latin-1")}
-                    read += 1
-                    if read == wish.get("leave_after"):
-                        break
-        except OpenBoltError as error:
-            yield {"error": type(error).__name__, "message": error.public_message}
-        yield {"left": True}
 
-    async def lines():
-        async for event in events():
+async def _events(outbound):
+    try:
+        async with FetchSender().send(outbound) as answer:
+            yield {"status": answer.status, "headers": answer.headers.items}
+            async for data in answer.body:
+                yield {"data": data.decode("latin-1")}
+    except OpenBoltError as error:
+        yield {
+            "error": type(error).__name__,
+            "message": error.public_message,
+            "retryable": getattr(error, "retryable", None),
+            "cause": repr(error.__cause__) if error.__cause__ else None,
+        }
+
+
+async def _with_empty_lines(events):
+    step = None
+    try:
+        while True:
+            step = step or asyncio.ensure_future(_next(events))
+            await asyncio.wait([step], timeout=0.05)
+            if not step.done():
+                yield b"\n"
+                continue
+            event, step = step.result(), None
+            if event is None:
+                return
             yield json.dumps(event).encode() + b"\n"
+    finally:
+        if step is not None:
+            step.cancel()
+            await asyncio.wait([step])
+        await events.aclose()
 
-    return Response(200, Headers.of(content_type="application/x-ndjson"), StreamBody(lines()))
+
+async def _next(events):
+    return await anext(events, None)
+
+
+def _import_failure(module):
+    try:
+        importlib.import_module(module)
+    except Exception as error:
+        return repr(error)
 
 
 async def handle(request):
@@ -160,15 +200,37 @@ async def handle(request):
             raise RuntimeError("nobody foresaw this")
         case "bad-header":
             return _stream(name, _ticks(name), x_bad="line\nbreak")
+        case "silent":
+            return _stream(name, _silent())
+        case "spawns-failing":
+            context.spawn(_fail())
+            return Response(202)
         case "spawns":
             context.spawn(_finish_when_released(name))
             return Response(202)
-        case "exchange":
-            return await _exchange(request)
+        case "import":
+            return _json(_import_failure(name))
+        case "call":
+            return await _call(request)
     return Response(404)
+
+
+async def _abort_when_released(controller, name):
+    await _until_released(name)
+    controller.abort()
 
 
 class Default(WorkerEntrypoint):
     async def fetch(self, request):
-        root_path = "/mounted" if "/mounted/" in str(request.url) else ""
+        url = str(request.url)
+        if "/abortable/" in url:
+            # What the runtime does by itself under `enable_request_signal`, which that of 2024
+            # doesn't offer outside of experiments.
+            controller = js.AbortController.new()
+            name = url.rpartition("/")[2]
+            wait_until(self.ctx, asyncio.ensure_future(_abort_when_released(controller, name)))
+            request = js.Request.new(
+                url.replace("/abortable/", "/silent/"), signal=controller.signal
+            )
+        root_path = "/mounted" if "/mounted/" in url else ""
         return await serve(handle, request, self.ctx, root_path=root_path)

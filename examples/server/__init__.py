@@ -1,0 +1,1 @@
+"""The example application: the whole of openbolt behind one page, on one machine."""

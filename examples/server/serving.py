@@ -1,0 +1,84 @@
+"""How the example is put together: settings from the environment, one ASGI app out.
+
+Law: the server binds to other than loopback only behind a password, because without one whoever
+reaches the port is the local user.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import logging
+import os
+from collections.abc import AsyncGenerator, Mapping
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+from attrs import evolve
+
+from examples.server.site import page_routes
+from openbolt import Handler, OpenBolt, Settings
+from openbolt.asgi import HandlerApp, serve_handler
+from openbolt.errors import ConfigurationError
+from openbolt.settings import LOOPBACK_HOSTS
+from openbolt_local import open_dependencies, with_mock_notice
+
+WEB = Path(__file__).resolve().parent.parent / "web"
+_log = logging.getLogger("openbolt.example")
+
+
+def read_settings(mapping: Mapping[str, str], /, *, host: str, data: str | None) -> Settings:
+    """The environment's settings, made to fit the address that is served.
+
+    Raises:
+        ConfigurationError: A value is wrong, or the address asks for a password.
+    """
+    settings = with_mock_notice(Settings.from_mapping(mapping))
+    if data is not None:
+        settings = evolve(settings, data=data)
+    if "OPENBOLT_DISCONNECT_GRACE" not in mapping:
+        settings = evolve(settings, disconnect_grace=30.0)
+    if is_loopback(host):
+        return settings
+    if not settings.password:
+        raise ConfigurationError(
+            f"Not serving on {host}: other machines could reach it, and nobody has to sign in.\n"
+            "Either leave --host at 127.0.0.1, or ask for a password and put TLS in front:\n"
+            "  OPENBOLT_PASSWORD='a long passphrase' OPENBOLT_ALLOWED_HOSTS=builder.example "
+            f"python -m examples.server --host {host}",
+            setting="password",
+        )
+    if settings.allowed_hosts == LOOPBACK_HOSTS:
+        raise ConfigurationError(
+            f"Not serving on {host}: say under which host names browsers reach it, for example\n"
+            "  OPENBOLT_ALLOWED_HOSTS=builder.example,192.0.2.7",
+            setting="allowed_hosts",
+        )
+    return settings
+
+
+def is_loopback(host: str, /) -> bool:
+    """Whether only this machine can reach a server bound to ``host``."""
+    try:
+        return ipaddress.ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def make_app(settings: Settings, /) -> HandlerApp:
+    """The page and the API as an ASGI app."""
+
+    @asynccontextmanager
+    async def open_handler() -> AsyncGenerator[Handler]:
+        async with open_dependencies(settings) as dependencies:
+            if settings.notice:
+                _log.warning(settings.notice)
+            yield OpenBolt(dependencies, settings, routes=page_routes(WEB))
+
+    return serve_handler(open_handler)
+
+
+def app_from_environment() -> HandlerApp:
+    """For uvicorn's reloader, which imports the app by name in a process of its own."""
+    host = os.environ.get("OPENBOLT_EXAMPLE_HOST", "127.0.0.1")
+    data = os.environ.get("OPENBOLT_EXAMPLE_DATA") or None
+    return make_app(read_settings(os.environ, host=host, data=data))

@@ -1,0 +1,171 @@
+"""The application: dependencies in, one handler out.
+
+Law: everything is wired here, once, and nothing is looked up later: no registry, no global, no
+environment. The result is a `Handler`; `openbolt.asgi` and `openbolt_cloudflare` serve it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from attrs import field, frozen
+
+from openbolt.access import LocalUser, with_principal
+from openbolt.chat.handler import ReadTurn, StartTurn, StopTurn
+from openbolt.chat.listing import DeleteChat, ListChats, ReadChat, RenameChat
+from openbolt.chat.running import RunningTurns
+from openbolt.chat.turn import TurnRunner
+from openbolt.costs import ANTHROPIC_2026_11, PriceTable
+from openbolt.enhancer import Enhance
+from openbolt.guards import (
+    answer_errors,
+    only_hosts,
+    refuse_cross_site_writes,
+    with_request_id,
+    with_security_headers,
+)
+from openbolt.heads import HeadStore, KeyValueHeads, ObjectHeads
+from openbolt.history import ChatStore
+from openbolt.http import Handler, Request, Response
+from openbolt.operations import Alive, ListModels, Ready
+from openbolt.projects.handler import (
+    DeleteProject,
+    ExportProject,
+    ListProjects,
+    ListVersions,
+    ReadFile,
+    ReadProject,
+    RenameProject,
+)
+from openbolt.projects.journal import JournalStore
+from openbolt.projects.preview import MakePreview, ShowPreview, serve_preview_hosts
+from openbolt.projects.store import ProjectStore
+from openbolt.protocols import (
+    AtomicKeyValueStore,
+    Authenticator,
+    Clock,
+    EventLog,
+    KeyValueStore,
+    LeaseStore,
+    ModelProvider,
+    ObjectStore,
+    TokenSource,
+)
+from openbolt.routing import Route, Router
+from openbolt.settings import Settings
+
+__all__ = ["Dependencies", "OpenBolt"]
+
+
+@frozen(kw_only=True)
+class Dependencies:
+    """What the application needs from the outside; each backend offers a set of them.
+
+    Attributes:
+        kv: Messages, links, journals.
+        atomic: The same store, where it has atomic operations; None keeps heads of chats in
+            ``objects``, by conditional puts.
+        objects: Project files.
+        events: Logs of turns.
+        leases: One writer for a chat.
+        provider: The model.
+        authenticator: Who is asking; by default one local user, so bind to loopback only.
+    """
+
+    kv: KeyValueStore
+    objects: ObjectStore
+    events: EventLog
+    leases: LeaseStore
+    provider: ModelProvider
+    clock: Clock
+    tokens: TokenSource
+    atomic: AtomicKeyValueStore | None = None
+    authenticator: Authenticator = field(factory=LocalUser)
+    prices: PriceTable = ANTHROPIC_2026_11
+
+
+class OpenBolt:
+    """The whole API as one `Handler`.
+
+    Args:
+        dependencies: What a backend's ``open_dependencies`` gives.
+        settings: The same that it was given; the defaults if None.
+        routes: Further routes of yours (the files of a page, say) behind the same guards.
+    """
+
+    def __init__(
+        self,
+        dependencies: Dependencies,
+        settings: Settings | None = None,
+        /,
+        *,
+        routes: Iterable[Route] = (),
+    ) -> None:
+        self._handler = _guarded(dependencies, settings or Settings(), tuple(routes))
+
+    async def __call__(self, request: Request, /) -> Response:
+        """Answer a request; never raises an `OpenBoltError`."""
+        return await self._handler(request)
+
+
+def _guarded(d: Dependencies, settings: Settings, routes: tuple[Route, ...]) -> Handler:
+    projects = ProjectStore(d.objects, d.kv, d.clock)
+    show = ShowPreview(projects, d.kv, settings)
+    private = Router([*_api_routes(d, settings, projects), *routes])
+    handler: Handler = Router(
+        [
+            Route("ANY", "/", with_principal(private, d.authenticator)),
+            Route("ANY", "/{path:path}", with_principal(private, d.authenticator)),
+            Route("GET", "/preview/{token}", show),
+            Route("GET", "/preview/{token}/", show),
+            Route("GET", "/preview/{token}/{path:path}", show),
+            Route("GET", "/healthz", Alive()),
+            Route("GET", "/readyz", Ready(d.kv, d.objects, d.leases)),
+        ]
+    )
+    handler = refuse_cross_site_writes(handler, settings.trusted_origins)
+    handler = only_hosts(handler, settings.allowed_hosts)
+    handler = serve_preview_hosts(handler, show, settings)
+    handler = with_security_headers(answer_errors(handler))
+    return with_request_id(handler, d.tokens)
+
+
+def _api_routes(d: Dependencies, settings: Settings, projects: ProjectStore) -> list[Route]:
+    heads: HeadStore = ObjectHeads(d.objects) if d.atomic is None else KeyValueHeads(d.atomic)
+    chats = ChatStore(d.kv, heads, d.clock)
+    running = RunningTurns()
+    runner = TurnRunner(
+        d.provider,
+        d.events,
+        d.leases,
+        JournalStore(d.kv),
+        projects,
+        chats,
+        d.clock,
+        d.prices,
+        settings,
+        running,
+    )
+    return [
+        Route("POST", "/api/chat", StartTurn(runner, d.tokens)),
+        Route("GET", "/api/chat/{id}/stream", ReadTurn(runner)),
+        Route("POST", "/api/chat/{id}/stop", StopTurn(runner)),
+        Route("POST", "/api/enhancer", Enhance(d.provider, settings)),
+        Route("GET", "/api/chats", ListChats(chats, settings)),
+        Route("GET", "/api/chats/{id}", ReadChat(chats, d.leases)),
+        Route("PATCH", "/api/chats/{id}", RenameChat(chats, settings)),
+        Route("DELETE", "/api/chats/{id}", DeleteChat(chats, d.leases, running)),
+        Route("GET", "/api/projects", ListProjects(projects, settings)),
+        Route("GET", "/api/projects/{id}", ReadProject(projects)),
+        Route("PATCH", "/api/projects/{id}", RenameProject(projects, settings)),
+        Route("DELETE", "/api/projects/{id}", DeleteProject(projects, d.kv)),
+        Route("GET", "/api/projects/{id}/files/{path:path}", ReadFile(projects)),
+        Route("GET", "/api/projects/{id}/versions", ListVersions(projects, settings)),
+        Route("GET", "/api/projects/{id}/export", ExportProject(projects)),
+        Route(
+            "POST",
+            "/api/projects/{id}/preview",
+            MakePreview(projects, d.kv, d.clock, d.tokens, settings),
+        ),
+        Route("GET", "/api/models", ListModels(settings)),
+    ]

@@ -1,0 +1,261 @@
+"""From what the model says to what happens in a turn: pure, fed by the turn's runner.
+
+Law: visible text is exactly the model's text outside artifact elements; reasoning never reaches
+the artifact parser; each part is open at most once, and whatever is open when the reply ends is
+closed. Continued segments go through the same parser, so an open file stays open across the seam.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Literal
+
+from attrs import frozen
+
+from openbolt.chat import artifacts, events
+from openbolt.chat.continuation import Seam
+from openbolt.costs import Usage
+from openbolt.model import (
+    ContentBlock,
+    ModelEvent,
+    ModelUsage,
+    ReplyStarted,
+    ReplyStopped,
+    StopReason,
+    TextBlock,
+    TextDelta,
+    ThinkingClosed,
+    ThinkingDelta,
+    ThinkingOpened,
+    UsageReported,
+)
+
+__all__ = ["FileReady", "Output", "ReplyAssembler"]
+
+
+@frozen
+class FileReady:
+    """A file action has closed; the runner decides what becomes of it.
+
+    Attributes:
+        path: As the model wrote it; None if it wrote none.
+    """
+
+    path: str | None
+    content: str
+    verdict: Literal["complete", "repaired", "truncated"]
+    type: str = "file"
+
+
+@frozen
+class _OpenAction:
+    artifact_id: str
+    type: str
+    path: str | None
+
+
+Output = events.TurnEvent | FileReady
+
+
+class ReplyAssembler:
+    """One assistant message in the making.
+
+    Attributes:
+        stop_reason: Why the current segment ended; None while it runs.
+        usage: Tokens of all segments.
+        model: Who answers, as the provider says it.
+        title: Of the first artifact; empty if there is none yet.
+        size: Characters of text so far.
+    """
+
+    def __init__(self) -> None:
+        self.stop_reason: StopReason | None = None
+        self.model = ""
+        self.title = ""
+        self.size = 0
+        self._parser = artifacts.ArtifactParser()
+        self._raw: list[str] = []
+        self._unsaved: list[str] = []
+        self._seam: Seam | None = None
+        self._part: str | None = None
+        self._reasoning: str | None = None
+        self._parts = 0
+        self._repairs = 0
+        self._actions: dict[str, _OpenAction] = {}
+        self._titles: dict[str, tuple[str, str | None]] = {}
+        self._past = Usage()
+        self._usage = Usage()
+        self._segment: list[ContentBlock] = []
+        self._segment_from = 0
+
+    @property
+    def raw(self) -> str:
+        """The model's text so far, artifacts included, seams closed."""
+        if len(self._raw) > 1:
+            self._raw = ["".join(self._raw)]
+        return self._raw[0] if self._raw else ""
+
+    def take_unsaved(self) -> str:
+        """The raw text since the last call: what a checkpoint has to write."""
+        text = "".join(self._unsaved)
+        self._unsaved.clear()
+        return text
+
+    @property
+    def usage(self) -> Usage:
+        """Tokens so far."""
+        return self._past + self._usage
+
+    def begin_segment(self) -> None:
+        """A model call begins; the first one, or one that continues the reply."""
+        self._past = self.usage
+        self._usage = Usage(segments=1)
+        self.stop_reason = None
+        self._segment = []
+        self._segment_from = len(self.raw)
+        if self._raw:
+            self._seam = Seam(self.raw)
+
+    def segment_blocks(self) -> tuple[ContentBlock, ...]:
+        """What the current segment said, as the model has to be shown it again."""
+        text = self.raw[self._segment_from :].rstrip()
+        return (*self._segment, TextBlock(text)) if text else tuple(self._segment)
+
+    def feed(self, batch: Sequence[ModelEvent], /) -> list[Output]:
+        """Take in one batch of the model's events."""
+        out: list[Output] = []
+        for event in batch:
+            match event:
+                case TextDelta(text):
+                    if self._seam is not None:
+                        text = self._seam.feed(text)
+                    if text:
+                        self._text(text, out)
+                case ThinkingDelta(text):
+                    if self._reasoning is not None:
+                        out.append(events.ReasoningDelta(self._reasoning, text))
+                case UsageReported(usage):
+                    self._count(usage)
+                case ThinkingOpened():
+                    self._end_text(out)
+                    self._reasoning = self._next_part("r")
+                    out.append(events.ReasoningStarted(self._reasoning))
+                case ThinkingClosed(block):
+                    self._segment.append(block)
+                    self._end_reasoning(out)
+                case ReplyStarted(_, model):
+                    self.model = model
+                case ReplyStopped(reason):
+                    self.stop_reason = reason
+                case _:
+                    pass
+        return out
+
+    def end_segment(self) -> list[Output]:
+        """The model call is over: what the seam or an unclosed reasoning held back comes out."""
+        out: list[Output] = []
+        self._end_reasoning(out)
+        if self._seam is not None:
+            rest = self._seam.finish()
+            self._seam = None
+            if rest:
+                self._text(rest, out)
+        return out
+
+    def finish(self) -> list[Output]:
+        """The reply is over, whole or not: everything that is open is closed."""
+        out = self.end_segment()
+        self._emit(self._parser.finish(), out)
+        self._end_text(out)
+        return out
+
+    def _text(self, text: str, out: list[Output]) -> None:
+        self._raw.append(text)
+        self._unsaved.append(text)
+        self.size += len(text)
+        self._emit(self._parser.feed(text), out)
+
+    def _emit(self, parsed: Sequence[artifacts.Event], out: list[Output]) -> None:
+        for event in parsed:
+            kind = type(event)
+            if kind is artifacts.ActionDelta:
+                out.append(events.ActionDelta(event.action_id, event.delta))  # type: ignore[union-attr]
+            elif kind is artifacts.Text:
+                if self._part is None:
+                    self._part = self._next_part("t")
+                    out.append(events.TextStarted(self._part))
+                out.append(events.TextDelta(self._part, event.text))  # type: ignore[union-attr]
+            else:
+                self._structure(event, out)
+
+    def _structure(self, event: artifacts.Event, out: list[Output]) -> None:
+        match event:
+            case artifacts.ArtifactOpened(artifact_id, title, kind):
+                self._end_text(out)
+                self.title = self.title or title
+                self._titles[artifact_id] = (title, kind)
+                out.append(self._artifact(artifact_id, "open"))
+            case artifacts.ArtifactClosed(artifact_id):
+                out.append(self._artifact(artifact_id, "closed"))
+            case artifacts.ActionOpened(artifact_id, action_id, type_, path, _):
+                self._actions[action_id] = _OpenAction(artifact_id, type_, path)
+                out.append(self._action(action_id, "open"))
+            case artifacts.ActionClosed(action_id, content, verdict):
+                state = "closed" if verdict == "complete" else verdict
+                out.append(self._action(action_id, state, content))
+                action = self._actions[action_id]
+                if action.type in {"file", "edit"}:
+                    out.append(FileReady(action.path, content, verdict, action.type))
+            case artifacts.Repair(kind, detail):
+                self._repairs += 1
+                data = {"kind": "repair", "repair": kind, "message": detail}
+                out.append(events.DataPart("notice", f"repair-{self._repairs}", data))
+            case _:
+                pass
+
+    def _artifact(self, artifact_id: str, state: str) -> events.DataPart:
+        title, kind = self._titles[artifact_id]
+        data: dict[str, Any] = {"artifactId": artifact_id, "title": title, "state": state}
+        if kind is not None:
+            data["kind"] = kind
+        return events.DataPart("artifact", artifact_id, data)
+
+    def _action(self, action_id: str, state: str, content: str | None = None) -> events.DataPart:
+        action = self._actions[action_id]
+        data: dict[str, Any] = {
+            "artifactId": action.artifact_id,
+            "actionId": action_id,
+            "type": action.type,
+            "state": state,
+        }
+        if action.path is not None:
+            data["filePath"] = action.path
+        if content is not None:
+            data["content"] = content
+        return events.DataPart("action", action_id, data)
+
+    def _end_text(self, out: list[Output]) -> None:
+        if self._part is not None:
+            out.append(events.TextEnded(self._part))
+            self._part = None
+
+    def _end_reasoning(self, out: list[Output]) -> None:
+        if self._reasoning is not None:
+            out.append(events.ReasoningEnded(self._reasoning))
+            self._reasoning = None
+
+    def _next_part(self, prefix: str) -> str:
+        self._parts += 1
+        return f"{prefix}{self._parts}"
+
+    def _count(self, said: ModelUsage) -> None:
+        known = self._usage
+        self._usage = Usage(
+            known.input_tokens if said.input_tokens is None else said.input_tokens,
+            known.output_tokens if said.output_tokens is None else said.output_tokens,
+            known.cache_read_tokens if said.cache_read_tokens is None else said.cache_read_tokens,
+            known.cache_write_tokens
+            if said.cache_write_tokens is None
+            else said.cache_write_tokens,
+            1,
+        )

@@ -1,0 +1,245 @@
+"""Start a turn, read it again, stop it.
+
+Law: whatever is wrong before the model has answered becomes a status and a JSON body, and nothing
+is stored; whatever goes wrong after it is an event in the stream.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Literal
+
+from attrs import evolve, frozen
+
+from openbolt.access import owner_of
+from openbolt.bodies import json_response, read_json
+from openbolt.chat.context import Context, choose_files
+from openbolt.chat.messages import ChatBody, Submission, read_submission
+from openbolt.chat.prompt import conversation, system_prompt
+from openbolt.chat.reading import TurnBody
+from openbolt.chat.running import RunningTurn
+from openbolt.chat.turn import TurnPlan, TurnRunner
+from openbolt.chat.wire import WireForm, choose_form
+from openbolt.errors import ConflictError, InvalidRequestError, LockedError, NotFoundError
+from openbolt.history import Chat, Message
+from openbolt.http import Headers, Request, Response
+from openbolt.model import ModelRequest
+from openbolt.projects.store import Manifest
+from openbolt.protocols import TokenSource
+
+__all__ = ["ReadTurn", "StartTurn", "StopTurn", "chat_title"]
+
+
+@frozen
+class StartTurn:
+    """``POST /api/chat``."""
+
+    runner: TurnRunner
+    tokens: TokenSource
+
+    async def __call__(self, request: Request, /) -> Response:
+        """Check, plan, call the model, and answer with the turn's stream."""
+        settings = self.runner.settings
+        body = await read_json(request, ChatBody, limit=settings.max_body_bytes)
+        submission = read_submission(
+            body,
+            now=self.runner.clock.now(),
+            tokens=self.tokens,
+            max_message_bytes=settings.max_message_bytes,
+        )
+        if submission.model and settings.models and submission.model not in settings.models:
+            names = ", ".join(settings.models)
+            raise InvalidRequestError(f"model: must be one of {names}", field="model")
+        owner = owner_of(request)
+        chat = await self._chat(submission, owner)
+        lease = await self.runner.leases.acquire(f"chat:{chat.id}", ttl=settings.lease_ttl)
+        if lease is None:
+            raise LockedError("A reply is being written in this chat; wait for it or stop it.")
+        try:
+            # What was read before the lease may be old by now.
+            known = await self.runner.chats.find(chat.id)
+            if known is not None:
+                if known.owner != owner:
+                    raise ConflictError("There is a chat with this id.")
+                chat = known
+            plan = await self._plan(submission, chat, is_new=known is None)
+        except BaseException:
+            await self.runner.leases.release(lease)
+            raise
+        handle = RunningTurn(settings.disconnect_grace)
+        started: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        request.context.spawn(self.runner.run(plan, lease, handle, started))
+        try:
+            await started
+        except asyncio.CancelledError:
+            handle.end("abandoned")
+            raise
+        form = choose_form(request)
+        stream = TurnBody(self.runner.log, plan.turn_id, form, turn=handle)
+        return _stream(stream, form, plan.chat)
+
+    async def _chat(self, submission: Submission, owner: str) -> Chat:
+        """The chat that is meant: a known one of this owner, else a new one."""
+        known = await self.runner.chats.find(submission.chat_id) if submission.chat_id else None
+        if known is not None and known.owner == owner:
+            return known
+        taken = known is not None or submission.chat_id is None
+        chat_id = self.tokens.token() if taken else str(submission.chat_id)
+        now = self.runner.clock.now()
+        title = chat_title(submission.message.text)
+        return Chat(chat_id, owner, "", title, now, now)
+
+    async def _plan(self, submission: Submission, chat: Chat, *, is_new: bool) -> TurnPlan:
+        runner = self.runner
+        earlier: tuple[Message, ...] = ()
+        history: list[Message]
+        message: Message | None = submission.message
+        if is_new:
+            earlier = _unique(submission.earlier, submission.message.id)
+            history = [*earlier, submission.message]
+        else:
+            stored = list(await runner.chats.messages(chat))
+            history, message = _continue_history(stored, submission, self.tokens)
+        chat = evolve(chat, order=tuple(m.id for m in history))
+        chat, base, new_project = await self._project(submission, chat)
+        context = await self._context(submission, history, base)
+        turn_id = self.tokens.token()
+        model_request = ModelRequest(
+            submission.model or runner.settings.model,
+            conversation(history, context.text, budget=runner.settings.history_tokens),
+            runner.settings.max_tokens,
+            system=system_prompt(submission.mode),
+            thinking=_thinking(runner.settings.thinking),
+        )
+        return TurnPlan(
+            turn_id,
+            evolve(chat, turn=turn_id),
+            model_request,
+            base,
+            submission.mode,
+            message=message,
+            earlier=earlier,
+            new_project=new_project,
+            context=context,
+        )
+
+    async def _project(
+        self, submission: Submission, chat: Chat
+    ) -> tuple[Chat, Manifest, str | None]:
+        """The chat with its project, the version it starts from, and a title if it is new."""
+        projects = self.runner.projects
+        if chat.project_id:
+            try:
+                project = await projects.load(chat.project_id, owner=chat.owner)
+            except NotFoundError:
+                if await projects.exists(chat.project_id):
+                    raise
+                return (
+                    chat,
+                    Manifest.empty(),
+                    chat.title,
+                )  # it was deleted: begin again under its id
+            return chat, await projects.manifest(project), None
+        wanted = submission.project_id
+        if wanted is not None:
+            try:
+                project = await projects.load(wanted, owner=chat.owner)
+            except NotFoundError:
+                if await projects.exists(wanted):
+                    wanted = None
+            else:
+                return evolve(chat, project_id=wanted), await projects.manifest(project), None
+        project_id = wanted or self.tokens.token()
+        return evolve(chat, project_id=project_id), Manifest.empty(), chat.title
+
+    async def _context(
+        self, submission: Submission, history: list[Message], base: Manifest
+    ) -> Context:
+        return await choose_files(
+            self.runner.projects,
+            base,
+            prompt=submission.message.text,
+            said=[m.raw for m in history if m.role == "assistant"],
+            budget=self.runner.settings.context_tokens,
+        )
+
+
+@frozen
+class ReadTurn:
+    """``GET /api/chat/{id}/stream``: a running or just-finished reply, after ``Last-Event-ID``."""
+
+    runner: TurnRunner
+
+    async def __call__(self, request: Request, /) -> Response:
+        """The stream, or 204 if there is nothing to read."""
+        after = _last_event_id(request)
+        chat = await self.runner.chats.load(request.path_params["id"], owner=owner_of(request))
+        if chat.turn is None or not await self.runner.log.has(chat.turn):
+            return Response(204)
+        form = choose_form(request)
+        handle = self.runner.running.get(chat.turn)
+        body = TurnBody(self.runner.log, chat.turn, form, after=after, turn=handle)
+        return _stream(body, form, chat)
+
+
+@frozen
+class StopTurn:
+    """``POST /api/chat/{id}/stop``."""
+
+    runner: TurnRunner
+
+    async def __call__(self, request: Request, /) -> Response:
+        """Whether there was a turn to stop; what came so far is kept."""
+        chat = await self.runner.chats.load(request.path_params["id"], owner=owner_of(request))
+        handle = self.runner.running.get(chat.turn) if chat.turn else None
+        stopped = handle.end("stopped") if handle else False
+        return json_response({"stopped": stopped})
+
+
+def chat_title(text: str, /) -> str:
+    """The first line of a prompt, 60 characters at most."""
+    line = next((line.strip() for line in text.splitlines() if line.strip()), "")
+    return line if len(line) <= 60 else line[:59].rstrip() + "…"
+
+
+def _continue_history(
+    stored: list[Message], submission: Submission, tokens: TokenSource
+) -> tuple[list[Message], Message | None]:
+    """The stored history with what this submission adds, and the message that is to be stored."""
+    ids = [m.id for m in stored]
+    if submission.regenerate is not None:
+        cut = ids.index(submission.regenerate) if submission.regenerate in ids else None
+        if cut is None or stored[cut].role == "user":
+            cut = max((i + 1 for i, m in enumerate(stored) if m.role == "user"), default=0)
+        if any(m.role == "user" for m in stored[:cut]):
+            return stored[:cut], None
+    message = submission.message
+    if message.id in ids:
+        if stored and stored[-1].id == message.id and stored[-1].role == "user":
+            return stored, None  # sent again after a turn that made nothing
+        message = evolve(message, id=tokens.token())
+    return [*stored, message], message
+
+
+def _unique(messages: tuple[Message, ...], taken: str) -> tuple[Message, ...]:
+    return tuple({m.id: m for m in messages if m.id != taken}.values())
+
+
+def _thinking(budget: int) -> int | Literal["adaptive"] | None:
+    return "adaptive" if budget < 0 else budget or None
+
+
+def _last_event_id(request: Request) -> int:
+    text = request.headers.get("last-event-id")
+    if text is None:
+        return -1
+    if not (text.isascii() and text.isdigit() and len(text) <= 12):
+        raise InvalidRequestError("Last-Event-ID: must be a whole number", field="Last-Event-ID")
+    return int(text)
+
+
+def _stream(body: TurnBody, form: WireForm, chat: Chat) -> Response:
+    headers = Headers.of(
+        {**form.headers, "x-openbolt-chat": chat.id, "x-openbolt-project": chat.project_id}
+    )
+    return Response(200, headers, body)

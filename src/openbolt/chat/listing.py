@@ -1,0 +1,105 @@
+"""Chats over HTTP: list, read, rename, delete."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from attrs import frozen
+
+from openbolt.access import owner_of
+from openbolt.bodies import iso_time, json_response, read_json
+from openbolt.chat.running import RunningTurns
+from openbolt.errors import LockedError
+from openbolt.history import Chat, ChatStore, Message
+from openbolt.http import Request, Response
+from openbolt.projects.handler import Title
+from openbolt.protocols import LeaseStore
+from openbolt.settings import Settings
+
+__all__ = ["DeleteChat", "ListChats", "ReadChat", "RenameChat"]
+
+
+@frozen
+class ListChats:
+    """``GET /api/chats``."""
+
+    chats: ChatStore
+    settings: Settings
+
+    async def __call__(self, request: Request, /) -> Response:
+        """The caller's chats, the latest change first."""
+        found = await self.chats.list(owner_of(request))
+        rows = [_row(chat) for chat in found[: self.settings.page_size]]
+        return json_response({"chats": rows, "next": None})
+
+
+@frozen
+class ReadChat:
+    """``GET /api/chats/{id}``."""
+
+    chats: ChatStore
+    leases: LeaseStore
+
+    async def __call__(self, request: Request, /) -> Response:
+        """The chat with its messages, and whether a reply is being written."""
+        chat = await self.chats.load(request.path_params["id"], owner=owner_of(request))
+        messages = [_message(message) for message in await self.chats.messages(chat)]
+        running = await self.leases.holder(f"chat:{chat.id}") is not None
+        return json_response({**_row(chat), "running": running, "messages": messages})
+
+
+@frozen
+class RenameChat:
+    """``PATCH /api/chats/{id}``."""
+
+    chats: ChatStore
+    settings: Settings
+
+    async def __call__(self, request: Request, /) -> Response:
+        """Give it another title."""
+        body = await read_json(request, Title, limit=self.settings.max_body_bytes)
+        chat_id = request.path_params["id"]
+        return json_response(
+            _row(await self.chats.rename(chat_id, body.checked(), owner=owner_of(request)))
+        )
+
+
+@frozen
+class DeleteChat:
+    """``DELETE /api/chats/{id}``; its project stays."""
+
+    chats: ChatStore
+    leases: LeaseStore
+    running: RunningTurns
+
+    async def __call__(self, request: Request, /) -> Response:
+        """Remove it; 423 while a reply is being written."""
+        chat = await self.chats.load(request.path_params["id"], owner=owner_of(request))
+        if await self.leases.holder(f"chat:{chat.id}") is not None:
+            raise LockedError("A reply is being written in this chat; stop it first.")
+        await self.chats.delete(chat.id, owner=chat.owner)
+        return Response(204)
+
+
+def _row(chat: Chat) -> dict[str, Any]:
+    return {
+        "id": chat.id,
+        "title": chat.title,
+        "projectId": chat.project_id,
+        "createdAt": iso_time(chat.created_at),
+        "updatedAt": iso_time(chat.updated_at),
+    }
+
+
+def _message(message: Message) -> dict[str, Any]:
+    metadata = {
+        **message.metadata,
+        "status": message.status,
+        "createdAt": iso_time(message.created_at),
+    }
+    return {
+        "id": message.id,
+        "role": message.role,
+        "parts": list(message.parts),
+        "metadata": metadata,
+    }

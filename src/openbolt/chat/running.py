@@ -1,0 +1,89 @@
+"""The turns that run in this process, so that readers can be counted and a turn can be stopped.
+
+Law: a turn is ended from outside only through its `RunningTurn`, once, with a reason; after it has
+begun to settle nothing can end it any more.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Literal
+
+__all__ = ["EndReason", "RunningTurn", "RunningTurns"]
+
+EndReason = Literal["stopped", "abandoned", "silent", "late", "broken"]
+
+
+class RunningTurn:
+    """A handle on one turn."""
+
+    def __init__(self, disconnect_grace: float) -> None:
+        self.reason: EndReason | None = None
+        self._grace = disconnect_grace
+        self._readers = 0
+        self._scope: asyncio.Timeout | None = None
+        self._timer: asyncio.TimerHandle | None = None
+        self._settling = False
+
+    def end(self, reason: EndReason) -> bool:
+        """Make the runner stop pumping and settle; whether there was anything to end."""
+        if self._settling or self.reason is not None:
+            return False
+        self.reason = reason
+        if self._scope is not None:
+            self._scope.reschedule(0)
+        return True
+
+    def attach(self) -> None:
+        """A reader has come."""
+        self._readers += 1
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def detach(self) -> None:
+        """A reader has gone; the last one starts the grace."""
+        self._readers -= 1
+        if self._readers > 0 or self._settling:
+            return
+        if self._grace <= 0:
+            self.end("abandoned")
+        else:
+            loop = asyncio.get_running_loop()
+            self._timer = loop.call_later(self._grace, self.end, "abandoned")
+
+    @contextmanager
+    def pumping(self, scope: asyncio.Timeout) -> Iterator[None]:
+        """While the runner is inside, `end` cancels what it waits for."""
+        self._scope = scope
+        try:
+            if self.reason is not None:
+                scope.reschedule(0)
+            yield
+        finally:
+            self._scope = None
+            self._settling = True
+            if self._timer is not None:
+                self._timer.cancel()
+
+
+class RunningTurns:
+    """Handles by turn id."""
+
+    def __init__(self) -> None:
+        self._turns: dict[str, RunningTurn] = {}
+
+    def get(self, turn_id: str, /) -> RunningTurn | None:
+        """The handle of a turn that runs here."""
+        return self._turns.get(turn_id)
+
+    @contextmanager
+    def enter(self, turn_id: str, turn: RunningTurn, /) -> Iterator[None]:
+        """Know a turn while it runs."""
+        self._turns[turn_id] = turn
+        try:
+            yield
+        finally:
+            del self._turns[turn_id]

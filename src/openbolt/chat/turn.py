@@ -1,0 +1,362 @@
+"""One reply, from the first byte to the commit.
+
+Law: a turn belongs to its runner, not to a response. Readers come and go; the runner writes to the
+event log, journals every whole file as it closes, and settles exactly once: version committed,
+message stored, last event written, log closed, lease given back - in this order, so that whoever
+sees the end finds everything in its place. Before the model has answered, nothing is stored.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Sequence
+
+from attrs import evolve, field, frozen
+
+from openbolt.chat import events
+from openbolt.chat.assembly import FileReady, Output, ReplyAssembler
+from openbolt.chat.context import Context
+from openbolt.chat.messages import Mode
+from openbolt.chat.parts import PartsBuilder
+from openbolt.chat.prompt import CONTINUE
+from openbolt.chat.running import RunningTurn, RunningTurns
+from openbolt.chat.saving import FileSaver
+from openbolt.costs import PriceTable
+from openbolt.errors import OpenBoltError, UpstreamTimeoutError
+from openbolt.history import Chat, ChatStore, Message, MessageStatus
+from openbolt.model import ModelMessage, ModelRequest, StopReason
+from openbolt.projects.journal import JournalHead, JournalStore
+from openbolt.projects.store import Manifest, ProjectStore
+from openbolt.protocols import Clock, EventLog, Lease, LeaseStore, ModelProvider
+from openbolt.settings import Settings
+
+__all__ = ["TurnPlan", "TurnRunner"]
+
+_log = logging.getLogger("openbolt.chat")
+_CHECKPOINT = 0.25  # seconds of text that a crash may cost
+_FINISH: dict[StopReason, events.FinishReason] = {
+    "end_turn": "stop",
+    "stop_sequence": "stop",
+    "pause_turn": "stop",
+    "max_tokens": "length",
+    "model_context_window_exceeded": "length",
+    "refusal": "content-filter",
+    "tool_use": "tool-calls",
+    "unknown": "other",
+}
+
+
+@frozen
+class TurnPlan:
+    """All that is decided before the model is called.
+
+    Attributes:
+        turn_id: Also the id of the message that the turn makes.
+        chat: As it shall be stored when the model has answered.
+        message: The user's, if it isn't stored yet; ``earlier`` likewise.
+        new_project: The project has to be created, under this title.
+        base: The version that the model is shown.
+    """
+
+    turn_id: str
+    chat: Chat
+    request: ModelRequest
+    base: Manifest
+    mode: Mode
+    message: Message | None = None
+    earlier: tuple[Message, ...] = ()
+    new_project: str | None = None
+    context: Context = field(factory=Context)
+
+
+@frozen
+class TurnRunner:
+    """Runs turns; what it needs, and no more."""
+
+    provider: ModelProvider
+    log: EventLog
+    leases: LeaseStore
+    journals: JournalStore
+    projects: ProjectStore
+    chats: ChatStore
+    clock: Clock
+    prices: PriceTable
+    settings: Settings
+    running: RunningTurns
+
+    async def run(
+        self,
+        plan: TurnPlan,
+        lease: Lease,
+        handle: RunningTurn,
+        started: asyncio.Future[None],
+        /,
+    ) -> None:
+        """Run one turn to its end.
+
+        Args:
+            lease: On the chat; the runner renews it and gives it back.
+            started: Told when the model has answered and the log is open, or the error if it
+                hasn't; an error after that goes into the log.
+        """
+        turn = _Turn(self, plan, lease, handle, started)
+        try:
+            with self.running.enter(plan.turn_id, handle):
+                await turn.run()
+        finally:
+            if not started.done():
+                started.set_exception(UpstreamTimeoutError("The reply was stopped."))
+                started.exception()  # nobody may be waiting any more
+            await self.leases.release(turn.lease)
+
+
+class _Turn:
+    """The state of one run."""
+
+    def __init__(
+        self,
+        runner: TurnRunner,
+        plan: TurnPlan,
+        lease: Lease,
+        handle: RunningTurn,
+        started: asyncio.Future[None],
+    ) -> None:
+        self.lease = lease
+        self._r = runner
+        self._plan = plan
+        self._handle = handle
+        self._started = started
+        self._assembler = ReplyAssembler()
+        self._parts = PartsBuilder()
+        self._journal = JournalHead(
+            plan.turn_id,
+            plan.chat.id,
+            plan.chat.project_id,
+            plan.chat.owner,
+            plan.base.number,
+            runner.clock.now(),
+        )
+        self._saver = FileSaver(
+            runner.projects, runner.journals, self._journal, plan.base, plan.mode, runner.settings
+        )
+        self._begun = False
+        self._checkpoints = 0
+        self._failure: OpenBoltError | None = None
+        now = runner.clock.monotonic()
+        self._began_at = self._alive_at = self._said_at = self._renewed_at = now
+
+    async def run(self) -> None:
+        keeper = asyncio.create_task(self._keep())
+        try:
+            status, last = await self._pump_to_end()
+        finally:
+            keeper.cancel()
+            await asyncio.gather(keeper, return_exceptions=True)
+        if self._begun:
+            await self._settle(status, last)
+
+    async def _pump_to_end(self) -> tuple[MessageStatus, events.TurnEvent]:
+        try:
+            async with asyncio.timeout(None) as scope:
+                with self._handle.pumping(scope):
+                    await self._pump()
+        except TimeoutError:
+            return self._ended_from_outside()
+        except OpenBoltError as exc:
+            return self._failed(exc)
+        except asyncio.CancelledError:
+            # The process is shutting down: keep what came, then go.
+            if self._begun:
+                await self._settle("interrupted", events.TurnAborted())
+            raise
+        except Exception as exc:
+            _log.exception("turn %s broke", self._plan.turn_id)
+            error = OpenBoltError("Something went wrong on the server; what came so far is kept.")
+            error.__cause__ = exc
+            return self._failed(error)
+        reason = self._assembler.stop_reason or "unknown"
+        return "complete", events.TurnFinished(_FINISH[reason])
+
+    def _ended_from_outside(self) -> tuple[MessageStatus, events.TurnEvent]:
+        match self._handle.reason:
+            case "silent":
+                seconds = self._r.settings.silence_timeout
+                text = f"The model sent nothing for {seconds:g} seconds; what came so far is kept."
+                return self._failed(UpstreamTimeoutError(text))
+            case "late":
+                seconds = self._r.settings.turn_timeout
+                text = f"The reply took over {seconds:g} seconds; what came so far is kept."
+                return self._failed(UpstreamTimeoutError(text))
+            case "broken" if self._failure is not None:
+                return self._failed(self._failure)
+            case _:
+                return "stopped", events.TurnAborted()
+
+    def _failed(self, error: OpenBoltError) -> tuple[MessageStatus, events.TurnEvent]:
+        if not self._started.done():
+            self._started.set_exception(error)
+        elif self._begun:
+            _log.warning("turn %s failed: %s", self._plan.turn_id, error)
+        return "failed", events.TurnFailed(error.public_message, error.code)
+
+    async def _pump(self) -> None:
+        request = self._plan.request
+        for _ in range(self._r.settings.max_segments):
+            self._assembler.begin_segment()
+            async with self._r.provider.stream(request) as batches:
+                self._alive_at = self._r.clock.monotonic()
+                if not self._begun:
+                    await self._begin()
+                async for batch in batches:
+                    self._alive_at = self._r.clock.monotonic()
+                    await self._emit(self._assembler.feed(batch))
+                    if self._assembler.size > self._r.settings.max_reply_bytes:
+                        limit = self._r.settings.max_reply_bytes
+                        raise OpenBoltError(
+                            f"The reply is over {limit} bytes; what came so far is kept.",
+                            code="reply_too_large",
+                        )
+            await self._emit(self._assembler.end_segment())
+            if self._assembler.stop_reason != "max_tokens":
+                return
+            request = self._continued(request)
+
+    def _continued(self, request: ModelRequest) -> ModelRequest:
+        blocks = self._assembler.segment_blocks()
+        if not blocks:
+            return request
+        said = ModelMessage("assistant", blocks)
+        ask = ModelMessage.text("user", CONTINUE)
+        return evolve(request, messages=(*request.messages, said, ask))
+
+    async def _begin(self) -> None:
+        """The model has answered: store the question, open the log, let the response go."""
+        r, plan = self._r, self._plan
+        for message in plan.earlier:
+            await r.chats.write(plan.chat.id, message)
+        await r.chats.begin(plan.chat, plan.message)
+        await r.log.open(plan.turn_id)
+        self._begun = True
+        chat = plan.chat
+        opening: list[events.TurnEvent] = [
+            events.TurnStarted(plan.turn_id, chat.id, chat.project_id),
+            events.StepStarted(),
+        ]
+        if plan.context.included or plan.context.omitted:
+            opening.append(events.DataPart("context", "context", plan.context.receipt()))
+        await self._say(opening)
+        if not self._started.done():
+            self._started.set_result(None)
+        if plan.new_project is not None:
+            await r.projects.create(chat.project_id, chat.owner, plan.new_project)
+        await r.journals.begin(self._journal)
+
+    async def _emit(self, outputs: Sequence[Output]) -> None:
+        said: list[events.TurnEvent] = []
+        for output in outputs:
+            if type(output) is FileReady:
+                await self._say(said)
+                said = [await self._saver.save(output)]
+            else:
+                said.append(output)  # type: ignore[arg-type]
+        await self._say(said)
+
+    async def _say(self, said: Sequence[events.TurnEvent]) -> None:
+        if said:
+            self._said_at = self._alive_at
+            self._parts.add(said)
+            await self._r.log.append(self._plan.turn_id, said)
+
+    async def _keep(self) -> None:
+        """What has to happen beside the pump: watchdogs, checkpoints, the lease."""
+        settings, clock = self._r.settings, self._r.clock
+        while True:
+            await clock.sleep(min(_CHECKPOINT, settings.silence_timeout))
+            now = clock.monotonic()
+            if now - self._alive_at > settings.silence_timeout:
+                self._handle.end("silent")
+            elif now - self._began_at > settings.turn_timeout:
+                self._handle.end("late")
+            elif self._begun:
+                try:
+                    await self._housekeeping(now)
+                except OpenBoltError as exc:
+                    self._failure = exc
+                    self._handle.end("broken")
+
+    async def _housekeeping(self, now: float) -> None:
+        settings = self._r.settings
+        text = self._assembler.take_unsaved()
+        if text:
+            await self._r.journals.add_text(self._journal, self._checkpoints, text)
+            self._checkpoints += 1
+        if now - self._renewed_at > settings.lease_ttl / 3:
+            self._renewed_at = now
+            renewed = await self._r.leases.renew(self.lease, ttl=settings.lease_ttl)
+            if renewed is None:
+                raise OpenBoltError("Another writer took over this chat.", code="lease_lost")
+            self.lease = renewed
+        if now - self._said_at > settings.keepalive:
+            self._said_at = now
+            data = {"state": "waiting", "seconds": round(now - self._began_at)}
+            progress = events.DataPart("progress", "progress", data, transient=True)
+            await self._r.log.append(self._plan.turn_id, [progress])
+
+    async def _settle(self, status: MessageStatus, last: events.TurnEvent) -> None:
+        try:
+            ending = await self._store(status, last)
+        except OpenBoltError as exc:
+            _log.error("turn %s could not be saved: %s", self._plan.turn_id, exc)
+            text = "The reply could not be saved; the server keeps a journal of it."
+            ending = [events.TurnFailed(text, exc.code)]
+        await self._r.log.append(self._plan.turn_id, ending)
+        await self._r.log.close(self._plan.turn_id)
+
+    async def _store(self, status: MessageStatus, last: events.TurnEvent) -> list[events.TurnEvent]:
+        r, chat = self._r, self._plan.chat
+        await self._emit(self._assembler.finish())
+        await self._say(await self._saver.commit(self._assembler.title))
+        usage = self._usage()
+        await self._say([usage])
+        metadata = {
+            "status": status,
+            "model": self._assembler.model or self._plan.request.model,
+            "mode": self._plan.mode,
+            "usage": usage.data,
+        }
+        match last:
+            case events.TurnFinished(reason):
+                metadata["finishReason"] = reason
+            case events.TurnFailed(text):
+                metadata["error"] = text
+            case _:
+                pass
+        message = Message(
+            self._plan.turn_id,
+            "assistant",
+            r.clock.now(),
+            self._parts.parts(),
+            raw=self._assembler.raw,
+            status=status,
+            metadata=metadata,
+        )
+        await r.chats.add(chat.id, message)
+        await r.journals.discard(self._journal)
+        ended: tuple[events.TurnEvent, ...] = (
+            (events.StepFinished(),) if isinstance(last, events.TurnFinished) else ()
+        )
+        return [*ended, last]
+
+    def _usage(self) -> events.DataPart:
+        usage = self._assembler.usage
+        cost = self._r.prices.cost(self._plan.request.model, usage)
+        data = {
+            "inputTokens": usage.input_tokens,
+            "outputTokens": usage.output_tokens,
+            "cacheReadTokens": usage.cache_read_tokens,
+            "cacheWriteTokens": usage.cache_write_tokens,
+            "costUsd": None if cost is None else format(cost, "f"),
+            "segments": usage.segments,
+        }
+        return events.DataPart("usage", "usage", data)

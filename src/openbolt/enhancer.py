@@ -1,0 +1,143 @@
+"""A rough prompt in, a better prompt out, streamed as plain text.
+
+Law: the output never holds a tag that a chat would act on, whatever the model writes; and a failure
+in mid-stream breaks the connection, so that a client can tell it from an end and restore what the
+person wrote.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AsyncExitStack
+
+from attrs import frozen
+
+from openbolt.access import owner_of
+from openbolt.bodies import read_json
+from openbolt.chat.prompt import enhancer_prompt
+from openbolt.errors import InvalidRequestError, PayloadTooLargeError, UpstreamTimeoutError
+from openbolt.http import Headers, Request, Response, StreamBody
+from openbolt.model import ModelEvent, ModelMessage, ModelRequest, TextDelta
+from openbolt.protocols import ModelProvider
+from openbolt.settings import Settings
+
+__all__ = ["Enhance", "EnhancerBody", "TagFilter"]
+
+_TAG = re.compile(r"<(?=\s*/?\s*bolt)")
+_MAYBE_TAG = re.compile(r"<\s{0,16}/?\s{0,16}(?:b(?:o(?:l)?)?)?\Z")
+
+
+class TagFilter:
+    """Takes the edge off artifact tags: ``<boltArtifact`` becomes ``‹boltArtifact``."""
+
+    def __init__(self) -> None:
+        self._held = ""
+
+    def feed(self, text: str, /) -> str:
+        """What is safe to pass on; the start of what may become a tag is held back."""
+        safe = _TAG.sub("‹", self._held + text)
+        maybe = _MAYBE_TAG.search(safe, max(0, safe.rfind("<")))
+        at = maybe.start() if maybe else len(safe)
+        self._held = safe[at:]
+        return safe[:at]
+
+    def finish(self) -> str:
+        """What was held back."""
+        held, self._held = self._held, ""
+        return held
+
+
+@frozen
+class EnhancerBody:
+    """The body of ``POST /api/enhancer``."""
+
+    message: str
+    model: str | None = None
+
+
+@frozen
+class Enhance:
+    """``POST /api/enhancer``."""
+
+    provider: ModelProvider
+    settings: Settings
+
+    async def __call__(self, request: Request, /) -> Response:
+        """A better prompt, as it is written."""
+        owner_of(request)
+        body = await read_json(request, EnhancerBody, limit=self.settings.max_body_bytes)
+        self._check(body)
+        stack = AsyncExitStack()
+        try:
+            async with asyncio.timeout(self.settings.silence_timeout):
+                batches = await stack.enter_async_context(self.provider.stream(self._request(body)))
+                first = await _first_text(batches)
+        except TimeoutError as exc:
+            await stack.aclose()
+            raise UpstreamTimeoutError("The model did not answer in time.") from exc
+        except BaseException:
+            await stack.aclose()
+            raise
+        headers = Headers.of(
+            {
+                "content-type": "text/plain; charset=utf-8",
+                "cache-control": "no-cache, no-transform",
+                "x-accel-buffering": "no",
+            }
+        )
+        text = _text(first, batches, self.settings.silence_timeout)
+        return Response(200, headers, StreamBody(text, stack=stack))
+
+    def _check(self, body: EnhancerBody) -> None:
+        if not body.message.strip():
+            raise InvalidRequestError("message: is empty", field="message")
+        limit = self.settings.enhancer_max_chars
+        if len(body.message) > limit:
+            raise PayloadTooLargeError(f"message: is over {limit} characters", field="message")
+        models = self.settings.models
+        if body.model and models and body.model not in models:
+            raise InvalidRequestError(f"model: must be one of {', '.join(models)}", field="model")
+
+    def _request(self, body: EnhancerBody) -> ModelRequest:
+        # The person's text must not close the tag around it.
+        message = body.message.replace("</prompt", "<\N{ZERO WIDTH SPACE}/prompt")
+        return ModelRequest(
+            body.model or self.settings.model,
+            (ModelMessage.text("user", f"<prompt>\n{message}\n</prompt>"),),
+            self.settings.enhancer_max_tokens,
+            system=enhancer_prompt(),
+        )
+
+
+async def _first_text(batches: AsyncIterator[Sequence[ModelEvent]]) -> str:
+    """Wait for the first words, so that an early failure still becomes a status."""
+    async for batch in batches:
+        text = _join(batch)
+        if text:
+            return text
+    return ""
+
+
+async def _text(
+    first: str, batches: AsyncIterator[Sequence[ModelEvent]], silence: float
+) -> AsyncIterator[bytes]:
+    tags = TagFilter()
+    yield tags.feed(first).encode("utf-8", "replace")
+    loop = asyncio.get_running_loop()
+    while True:
+        try:
+            async with asyncio.timeout_at(loop.time() + silence):
+                batch = await anext(batches)
+        except StopAsyncIteration:
+            break
+        except TimeoutError as exc:
+            raise UpstreamTimeoutError("The model fell silent.") from exc
+        if text := tags.feed(_join(batch)):
+            yield text.encode("utf-8", "replace")
+    yield tags.finish().encode("utf-8", "replace")
+
+
+def _join(batch: Sequence[ModelEvent]) -> str:
+    return "".join(event.text for event in batch if isinstance(event, TextDelta))

@@ -1,0 +1,206 @@
+"""Projects over HTTP: list, read, delete, files, versions, zip.
+
+Law: a stored file is only ever sent as data (text or bytes, never a page); pages are previews.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from attrs import frozen
+
+from openbolt.access import owner_of
+from openbolt.bodies import iso_time, json_response, read_json
+from openbolt.errors import InvalidRequestError, NotFoundError
+from openbolt.http import Headers, Request, Response, StreamBody
+from openbolt.projects.bundle import zip_version
+from openbolt.projects.paths import normalize_path
+from openbolt.projects.store import Manifest, Project, ProjectStore
+from openbolt.protocols import KeyValueStore
+from openbolt.settings import Settings
+
+__all__ = [
+    "DeleteProject",
+    "ExportProject",
+    "ListProjects",
+    "ListVersions",
+    "ReadFile",
+    "ReadProject",
+    "RenameProject",
+    "Title",
+]
+
+
+@frozen
+class Title:
+    """A new title."""
+
+    title: str
+
+    def checked(self) -> str:
+        """The title, trimmed; 1 to 200 characters."""
+        text = " ".join(self.title.split())
+        if not 1 <= len(text) <= 200:
+            raise InvalidRequestError("title: must be 1 to 200 characters", field="title")
+        return text
+
+
+@frozen
+class ListProjects:
+    """``GET /api/projects``."""
+
+    projects: ProjectStore
+    settings: Settings
+
+    async def __call__(self, request: Request, /) -> Response:
+        """The caller's projects, the latest change first."""
+        found = await self.projects.list(owner_of(request))
+        rows = [_row(project) for project in found[: self.settings.page_size]]
+        return json_response({"projects": rows, "next": None})
+
+
+@frozen
+class ReadProject:
+    """``GET /api/projects/{id}``."""
+
+    projects: ProjectStore
+
+    async def __call__(self, request: Request, /) -> Response:
+        """The project with the files of its current version, or of ``?version=``."""
+        project, manifest = await _version(self.projects, request)
+        files = [{"path": f.path, "size": f.size, "hash": f.blob} for f in manifest.files]
+        return json_response({**_row(project), "version": manifest.number, "files": files})
+
+
+@frozen
+class RenameProject:
+    """``PATCH /api/projects/{id}``."""
+
+    projects: ProjectStore
+    settings: Settings
+
+    async def __call__(self, request: Request, /) -> Response:
+        """Give it another title."""
+        body = await read_json(request, Title, limit=self.settings.max_body_bytes)
+        project_id = request.path_params["id"]
+        owner = owner_of(request)
+        return json_response(
+            _row(await self.projects.rename(project_id, body.checked(), owner=owner))
+        )
+
+
+@frozen
+class DeleteProject:
+    """``DELETE /api/projects/{id}``."""
+
+    projects: ProjectStore
+    kv: KeyValueStore
+
+    async def __call__(self, request: Request, /) -> Response:
+        """Remove it with its versions and its preview link."""
+        project_id = request.path_params["id"]
+        await self.projects.delete(project_id, owner=owner_of(request))
+        key = f"project:{project_id}/preview"
+        token = await self.kv.get(key)
+        if token is not None:
+            await self.kv.delete(f"preview:{token.decode()}")
+        for leftover in [name async for name in self.kv.scan(f"project:{project_id}/")]:
+            await self.kv.delete(leftover)
+        return Response(204)
+
+
+@frozen
+class ReadFile:
+    """``GET /api/projects/{id}/files/{path}``."""
+
+    projects: ProjectStore
+
+    async def __call__(self, request: Request, /) -> Response:
+        """The file's bytes, as text if they are UTF-8; ``ETag`` is their SHA-256."""
+        _, manifest = await _version(self.projects, request)
+        entry = manifest.find(normalize_path(request.path_params["path"]))
+        if entry is None:
+            raise NotFoundError("There is no such file in this version.")
+        tag = f'"{entry.blob}"'
+        headers = Headers.of({"etag": tag, "cache-control": "private, no-cache"})
+        if tag in (request.headers.get("if-none-match") or ""):
+            return Response(304, headers)
+        data = await self.projects.read_blob(entry)
+        return Response(200, headers.with_({"content-type": _kind(data)}), data)
+
+
+@frozen
+class ListVersions:
+    """``GET /api/projects/{id}/versions``."""
+
+    projects: ProjectStore
+    settings: Settings
+
+    async def __call__(self, request: Request, /) -> Response:
+        """Every version, the current one first."""
+        project = await self.projects.load(request.path_params["id"], owner=owner_of(request))
+        rows: list[dict[str, Any]] = []
+        async for manifest in self.projects.versions(project):
+            if len(rows) == self.settings.page_size:
+                break
+            rows.append(
+                {
+                    "number": manifest.number,
+                    "createdAt": iso_time(manifest.created_at),
+                    "note": manifest.note,
+                    "files": len(manifest.files),
+                }
+            )
+        return json_response({"versions": rows, "next": None})
+
+
+@frozen
+class ExportProject:
+    """``GET /api/projects/{id}/export``."""
+
+    projects: ProjectStore
+
+    async def __call__(self, request: Request, /) -> Response:
+        """A zip archive of a version."""
+        project, manifest = await _version(self.projects, request)
+        headers = Headers.of(
+            {
+                "content-type": "application/zip",
+                "content-disposition": f'attachment; filename="{_file_name(project.title)}.zip"',
+                "cache-control": "no-store",
+            }
+        )
+        return Response(200, headers, StreamBody(zip_version(self.projects, manifest)))
+
+
+async def _version(projects: ProjectStore, request: Request) -> tuple[Project, Manifest]:
+    project = await projects.load(request.path_params["id"], owner=owner_of(request))
+    text = request.query_param("version")
+    if text is None:
+        return project, await projects.manifest(project)
+    if not (text.isascii() and text.isdigit() and len(text) <= 9):
+        raise InvalidRequestError("version: must be a whole number", field="version")
+    return project, await projects.manifest(project, number=int(text))
+
+
+def _row(project: Project) -> dict[str, Any]:
+    return {
+        "id": project.id,
+        "title": project.title,
+        "createdAt": iso_time(project.created_at),
+        "updatedAt": iso_time(project.updated_at),
+        "version": project.number,
+    }
+
+
+def _kind(data: bytes) -> str:
+    try:
+        data.decode("utf-8")
+    except UnicodeDecodeError:
+        return "application/octet-stream"
+    return "application/octet-stream" if b"\0" in data else "text/plain; charset=utf-8"
+
+
+def _file_name(title: str) -> str:
+    kept = (c if c.isascii() and (c.isalnum() or c in "-_") else "-" for c in title.lower())
+    return "-".join(part for part in "".join(kept).split("-") if part)[:60] or "project"

@@ -1,0 +1,178 @@
+"""A project's static files, shown live where they can't touch us.
+
+Law: model-written pages never run in our origin. They are served under a host of their own
+(``<token>.localhost``, or the pattern in ``preview_origin``), or by path with a CSP ``sandbox``
+that gives them an opaque origin. The token is a capability with an expiry; no cookie is set or read.
+"""
+
+from __future__ import annotations
+
+import json
+import mimetypes
+import re
+from datetime import UTC, datetime
+from urllib.parse import urlsplit
+
+from attrs import frozen
+
+from openbolt.access import owner_of
+from openbolt.bodies import json_response
+from openbolt.errors import MethodNotAllowedError, NotFoundError
+from openbolt.http import Handler, Headers, Request, Response
+from openbolt.projects.store import FileEntry, Manifest, ProjectStore
+from openbolt.protocols import Clock, KeyValueStore, TokenSource
+from openbolt.settings import LOOPBACK_HOSTS, Settings
+
+__all__ = ["MakePreview", "ShowPreview", "serve_preview_hosts"]
+
+_TOKEN = re.compile(r"[a-z2-7]{26}")
+_TYPES = {
+    "html": "text/html; charset=utf-8",
+    "htm": "text/html; charset=utf-8",
+    "css": "text/css; charset=utf-8",
+    "js": "text/javascript; charset=utf-8",
+    "mjs": "text/javascript; charset=utf-8",
+    "json": "application/json",
+    "svg": "image/svg+xml",
+    "md": "text/plain; charset=utf-8",
+    "txt": "text/plain; charset=utf-8",
+    "wasm": "application/wasm",
+    "webmanifest": "application/manifest+json",
+}
+_SANDBOX = "sandbox allow-scripts allow-forms allow-modals allow-popups allow-downloads"
+
+
+@frozen
+class MakePreview:
+    """``POST /api/projects/{id}/preview``: a link; the same one while it lives.
+
+    The link is stable because a page's localStorage lives at its origin.
+    """
+
+    projects: ProjectStore
+    kv: KeyValueStore
+    clock: Clock
+    tokens: TokenSource
+    settings: Settings
+
+    async def __call__(self, request: Request, /) -> Response:
+        """Make or prolong the project's preview link."""
+        owner = owner_of(request)
+        project = await self.projects.load(request.path_params["id"], owner=owner)
+        key = f"project:{project.id}/preview"
+        known = await self.kv.get(key)
+        token = known.decode() if known else self.tokens.token()
+        ttl = self.settings.preview_ttl
+        record = json.dumps({"project": project.id, "owner": owner}).encode()
+        await self.kv.set(f"preview:{token}", record, ttl=ttl)
+        await self.kv.set(key, token.encode(), ttl=ttl)
+        expires = datetime.fromtimestamp(self.clock.now() + ttl, UTC)
+        body = {
+            "url": self._url(request, token),
+            "sandboxUrl": f"{request.root_path}/preview/{token}/",
+            "expiresAt": expires.isoformat().replace("+00:00", "Z"),
+        }
+        return json_response(body)
+
+    def _url(self, request: Request, token: str) -> str | None:
+        if self.settings.preview_origin:
+            return self.settings.preview_origin.replace("{token}", token).rstrip("/") + "/"
+        host, _, port = request.host.rpartition(":")
+        if not port.isdigit():
+            host, port = request.host, ""
+        if host not in LOOPBACK_HOSTS:
+            return None
+        return f"{request.scheme}://{token}.localhost{':' + port if port else ''}/"
+
+
+@frozen
+class ShowPreview:
+    """``GET /preview/{token}/{path}``, and every path of a preview host."""
+
+    projects: ProjectStore
+    kv: KeyValueStore
+    settings: Settings
+
+    async def __call__(self, request: Request, /) -> Response:
+        """A file by path, in a sandbox."""
+        params = request.path_params
+        return await self.show(params["token"], params.get("path", ""), sandboxed=True)
+
+    async def show(self, token: str, path: str, /, *, sandboxed: bool) -> Response:
+        """A file of the project that the token stands for, as it is now."""
+        headers = self._headers(sandboxed=sandboxed)
+        raw = await self.kv.get(f"preview:{token}") if _TOKEN.fullmatch(token) else None
+        if raw is None:
+            return _plain(404, headers, "This preview link has expired. Open the preview again.")
+        record = json.loads(raw)
+        try:
+            project = await self.projects.load(record["project"], owner=record["owner"])
+        except NotFoundError:
+            return _plain(404, headers, "This project was deleted.")
+        entry = _find(await self.projects.manifest(project), path)
+        if entry is None:
+            return _plain(404, headers, f"There is no file {path or 'index.html'} here.")
+        data = await self.projects.read_blob(entry)
+        return Response(200, headers.with_({"content-type": _content_type(entry.path)}), data)
+
+    def _headers(self, *, sandboxed: bool) -> Headers:
+        # Where only one's own machine can reach the server, pages may be framed by any of its
+        # ports: a development server in front of this one is usual.
+        ancestors = ["'self'", "http://localhost:*", "http://127.0.0.1:*"]
+        if self.settings.public_url:
+            parts = urlsplit(self.settings.public_url)
+            ancestors.append(f"{parts.scheme}://{parts.netloc}")
+        policy = f"frame-ancestors {' '.join([*ancestors, *self.settings.trusted_origins])}"
+        return Headers.of(
+            {
+                "content-security-policy": f"{_SANDBOX}; {policy}" if sandboxed else policy,
+                "cache-control": "no-store",
+                "referrer-policy": "no-referrer",
+                # An opaque origin loads its own modules cross-origin; the token is the secret.
+                "cross-origin-resource-policy": "cross-origin",
+                "access-control-allow-origin": "*",
+            }
+        )
+
+
+def serve_preview_hosts(handler: Handler, /, show: ShowPreview, settings: Settings) -> Handler:
+    """Answer preview hosts with previews and nothing else; the rest goes on to the handler."""
+    pattern = _host_pattern(settings)
+
+    async def served(request: Request, /) -> Response:
+        found = pattern.fullmatch(request.host)
+        if found is None:
+            return await handler(request)
+        if request.method not in {"GET", "HEAD"}:
+            raise MethodNotAllowedError("A preview is only read.", allowed=("GET", "HEAD"))
+        return await show.show(found["token"], request.path.lstrip("/"), sandboxed=False)
+
+    return served
+
+
+def _host_pattern(settings: Settings) -> re.Pattern[str]:
+    token = r"(?P<token>[a-z2-7]{26})"
+    if settings.preview_origin:
+        before, _, after = urlsplit(settings.preview_origin).netloc.partition("{token}")
+        return re.compile(re.escape(before.lower()) + token + re.escape(after.lower()))
+    return re.compile(token + r"\.localhost(?::\d{1,5})?")
+
+
+def _find(manifest: Manifest, path: str) -> FileEntry | None:
+    """The file that a static host would serve for a path."""
+    trimmed = path.strip("/")
+    inside = f"{trimmed}/index.html" if trimmed else "index.html"
+    names = [inside] if path.endswith("/") or not trimmed else [trimmed, f"{trimmed}.html", inside]
+    if "." not in trimmed.rpartition("/")[2]:
+        names.append("index.html")  # a single-page app's own route
+    return next((e for name in names if (e := manifest.find(name)) is not None), None)
+
+
+def _content_type(path: str) -> str:
+    known = _TYPES.get(path.rpartition(".")[2].lower())
+    return known or mimetypes.guess_type(path)[0] or "application/octet-stream"
+
+
+def _plain(status: int, headers: Headers, text: str) -> Response:
+    named = headers.with_({"content-type": "text/plain; charset=utf-8"})
+    return Response(status, named, text.encode())

@@ -1,0 +1,137 @@
+"""The embedded default: SQLite and files below one folder, and a model that is never missing.
+
+Law: everything opened here is closed here, in reverse order, whatever happens in between. Without a
+key and without a base URL the mock of the Messages API is started, and the real provider talks to
+it over HTTP: the offline path is the real path.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator
+from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
+
+from attrs import evolve, frozen
+
+from openbolt import Dependencies, Settings
+from openbolt.access import LocalUser, SharedPassword
+from openbolt.chat.log import MemoryEventLog
+from openbolt.clock import SystemClock, SystemTokens
+from openbolt.errors import ConfigurationError
+from openbolt.protocols import (
+    AtomicKeyValueStore,
+    Authenticator,
+    Clock,
+    EventLog,
+    LeaseStore,
+    ModelProvider,
+    ObjectStore,
+)
+from openbolt.providers.anthropic import AnthropicProvider
+from openbolt_local.files import FileObjectStore
+from openbolt_local.memory import MemoryKeyValueStore, MemoryLeaseStore, MemoryObjectStore
+from openbolt_local.mocks import AnthropicMock
+from openbolt_local.mocks.server import LIVELY
+from openbolt_local.sqlite import SQLiteDatabase, SQLiteKeyValueStore, SQLiteLeaseStore
+from openbolt_local.sqlite_events import SQLiteEventLog
+
+__all__ = ["MOCK_NOTICE", "open_dependencies", "uses_mock", "with_mock_notice"]
+
+MOCK_NOTICE = (
+    "No model is connected: replies come from a built-in mock with a few ready-made apps "
+    "(todo list, landing page, game, notes, chart, form, ...). "
+    "Set ANTHROPIC_API_KEY and restart to build with Claude."
+)
+
+
+@frozen
+class _Stores:
+    kv: AtomicKeyValueStore
+    events: EventLog
+    leases: LeaseStore
+
+
+def uses_mock(settings: Settings, /) -> bool:
+    """Whether nothing names a model's server, so that the mock stands in."""
+    return not settings.anthropic_api_key and not settings.anthropic_base_url
+
+
+def with_mock_notice(settings: Settings, /) -> Settings:
+    """The settings, saying so where the mock answers."""
+    if not uses_mock(settings):
+        return settings
+    return evolve(settings, provider_name="mock", notice=settings.notice or MOCK_NOTICE)
+
+
+@asynccontextmanager
+async def open_dependencies(settings: Settings, /) -> AsyncGenerator[Dependencies]:
+    """Open what ``settings.kv``, ``settings.objects`` and the model settings name.
+
+    Raises:
+        ConfigurationError: A setting names something that this backend doesn't know.
+        BackendError: A store can't be opened.
+    """
+    clock, tokens = SystemClock(), SystemTokens()
+    async with AsyncExitStack() as stack:
+        stores = await _open_stores(settings, clock, stack)
+        yield Dependencies(
+            kv=stores.kv,
+            atomic=stores.kv,
+            objects=_open_objects(settings, clock),
+            events=stores.events,
+            leases=stores.leases,
+            provider=await _open_provider(settings, stack),
+            clock=clock,
+            tokens=tokens,
+            authenticator=_authenticator(settings),
+        )
+
+
+async def _open_stores(settings: Settings, clock: Clock, stack: AsyncExitStack) -> _Stores:
+    if settings.kv == "memory":
+        kv = MemoryKeyValueStore(clock)
+        return _Stores(kv, MemoryEventLog(clock), MemoryLeaseStore(clock))
+    if settings.kv == "sqlite":
+        path = Path(settings.data) / "openbolt.sqlite3"
+        database = await stack.enter_async_context(SQLiteDatabase.open(path))
+        events = await stack.enter_async_context(SQLiteEventLog(database, clock))
+        return _Stores(
+            SQLiteKeyValueStore(database, clock), events, SQLiteLeaseStore(database, clock)
+        )
+    raise ConfigurationError(
+        "OPENBOLT_KV must be 'sqlite' or 'memory' in this version.", setting="kv"
+    )
+
+
+def _open_objects(settings: Settings, clock: Clock) -> ObjectStore:
+    if settings.objects == "memory":
+        return MemoryObjectStore(clock)
+    if settings.objects == "files":
+        return FileObjectStore(Path(settings.data) / "objects")
+    raise ConfigurationError(
+        "OPENBOLT_OBJECTS must be 'files' or 'memory' in this version.", setting="objects"
+    )
+
+
+async def _open_provider(settings: Settings, stack: AsyncExitStack) -> ModelProvider:
+    if uses_mock(settings):
+        mock = AnthropicMock(delta_interval=LIVELY, record_limit=16)
+        await stack.enter_async_context(mock)
+        provider = AnthropicProvider(api_key="mock", base_url=mock.url)
+    else:
+        base_url = settings.anthropic_base_url or "https://api.anthropic.com"
+        provider = AnthropicProvider(api_key=settings.anthropic_api_key or "", base_url=base_url)
+    stack.push_async_callback(provider.aclose)
+    # The SDK takes a second to import: beside the start, not before the first reply.
+    warming = asyncio.create_task(provider.warm_up())
+
+    async def settle() -> None:
+        await asyncio.gather(warming, return_exceptions=True)
+
+    stack.push_async_callback(settle)
+    return provider
+
+
+def _authenticator(settings: Settings) -> Authenticator:
+    return SharedPassword(settings.password) if settings.password else LocalUser()

@@ -1,0 +1,273 @@
+"""A turn's events in memory for readers of this process, and in SQLite for everybody else.
+
+Law: an append costs what it costs in memory; the file follows a fraction of a second behind, and
+wholly at the turn's end. A reader elsewhere never hangs on a writer that died: open turns are
+touched while their process lives, and one that isn't touched for ``stale_after`` has ended.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import sqlite3
+from collections.abc import AsyncIterator, Sequence
+from functools import partial
+from types import TracebackType
+from typing import Self
+
+from attrs import define, frozen
+
+from openbolt.chat.events import TurnEvent, decode_events, encode_events
+from openbolt.chat.log import MemoryEventLog
+from openbolt.clock import SystemClock
+from openbolt.errors import BackendError, ConflictError, NotFoundError
+from openbolt.protocols import Clock, EventBatch, EventLogLimits
+from openbolt_local._sqlite import SQLiteDatabase, immediate
+
+__all__ = ["SQLiteEventLog"]
+
+_log = logging.getLogger("openbolt.events")
+
+_TOUCHES = 3
+_RETRY = 1.0
+
+
+@define
+class _Writing:
+    """A turn that this process writes."""
+
+    flushed: int = 0
+    closed: float | None = None
+
+
+@frozen
+class _Rows:
+    """What one flush adds to a turn."""
+
+    turn: str
+    first: int
+    events: Sequence[TurnEvent]
+    closed: float | None
+
+
+class SQLiteEventLog:
+    """A durable, shared `EventLog`; enter it as an async context manager.
+
+    Args:
+        retention: Seconds for which a closed turn can be read.
+        flush_interval: Seconds between the first event that isn't in the file and its writing:
+            what a crash of the process can lose.
+        poll_interval: Seconds between the looks that a reader in another process takes.
+        stale_after: Seconds without a sign of life after which the writer of an open turn counts
+            as dead, and readers in other processes end.
+    """
+
+    def __init__(
+        self,
+        database: SQLiteDatabase,
+        clock: Clock | None = None,
+        /,
+        *,
+        retention: float = 600.0,
+        flush_interval: float = 0.2,
+        poll_interval: float = 0.1,
+        stale_after: float = 90.0,
+    ) -> None:
+        self._database = database
+        self._clock = clock or SystemClock()
+        self._memory = MemoryEventLog(self._clock, retention=retention)
+        self._limits = EventLogLimits(shared=True, durable=True, retention=retention)
+        self._flush_interval = flush_interval
+        self._poll_interval = poll_interval
+        self._stale_after = stale_after
+        self._writing: dict[str, _Writing] = {}
+        self._dirty = asyncio.Event()
+        self._flushing = asyncio.Lock()
+        self._tasks: list[asyncio.Task[None]] = []
+
+    async def __aenter__(self) -> Self:
+        self._tasks = [
+            asyncio.create_task(self._keep_flushing(), name="openbolt event log: flush"),
+            asyncio.create_task(self._keep_touching(), name="openbolt event log: touch"),
+        ]
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        """Stop the background work and write what is left."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._flush()
+
+    @property
+    def limits(self) -> EventLogLimits:
+        """Shared and durable."""
+        return self._limits
+
+    async def open(self, turn: str, /) -> None:
+        """Begin a turn; `ConflictError` if it exists, here or in the file."""
+        now = self._clock.now()
+        over = now - self._limits.retention
+
+        def work(connection: sqlite3.Connection) -> bool:
+            with immediate(connection):
+                _purge(connection, closed_before=over, touched_before=over - self._stale_after)
+                return (
+                    connection.execute(
+                        "INSERT INTO turns VALUES (?, ?, NULL) ON CONFLICT DO NOTHING", (turn, now)
+                    ).rowcount
+                    == 1
+                )
+
+        if self._memory.holds(turn) or not await self._database.write(work):
+            raise ConflictError("This turn exists already.", detail=turn)
+        await self._memory.open(turn)
+        self._writing[turn] = _Writing()
+
+    async def append(self, turn: str, events: Sequence[TurnEvent], /) -> None:
+        """Add events; readers here have them at once, the file after ``flush_interval``."""
+        await self._memory.append(turn, events)
+        self._dirty.set()
+
+    def read(self, turn: str, /, *, after: int = -1) -> AsyncIterator[EventBatch]:
+        """From memory for a turn of this process, else from the file."""
+        if self._memory.holds(turn):
+            return self._memory.read(turn, after=after)
+        return self._read_file(turn, max(after + 1, 0))
+
+    async def close(self, turn: str, /) -> None:
+        """End the turn; nothing happens if it is closed or unknown.
+
+        Raises:
+            BackendError: The file couldn't be written: readers here have ended all the same, and
+                the writing is tried again.
+        """
+        writing = self._writing.get(turn)
+        if writing is None or writing.closed is not None:
+            return
+        writing.closed = self._clock.now()
+        await self._memory.close(turn)
+        try:
+            await self._flush()
+        except BackendError:
+            self._dirty.set()
+            raise
+
+    async def _keep_flushing(self) -> None:
+        while True:
+            await self._dirty.wait()
+            self._dirty.clear()
+            await self._clock.sleep(self._flush_interval)
+            try:
+                await self._flush()
+            except BackendError as exc:
+                _log.error("Events of a turn can't be written; trying again", exc_info=exc)
+                self._dirty.set()
+                await self._clock.sleep(_RETRY)
+
+    async def _keep_touching(self) -> None:
+        while True:
+            await self._clock.sleep(self._stale_after / _TOUCHES)
+            turns = [(self._clock.now(), turn) for turn in self._writing]
+            if not turns:
+                continue
+            try:
+                await self._database.write(partial(_touch, rows=turns))
+            except BackendError as exc:
+                _log.error("Open turns can't be touched; trying again", exc_info=exc)
+
+    async def _flush(self) -> None:
+        async with self._flushing:
+            batch = [row for row in map(self._unwritten, list(self._writing)) if row]
+            if not batch:
+                return
+            now = self._clock.now()
+            await self._database.write(partial(_write, batch=batch, now=now))
+            for row in batch:
+                writing = self._writing[row.turn]
+                writing.flushed = row.first + len(row.events)
+                if row.closed is not None:
+                    del self._writing[row.turn]
+
+    def _unwritten(self, turn: str) -> _Rows | None:
+        writing = self._writing[turn]
+        events = self._memory.since(turn, writing.flushed)
+        if not events and writing.closed is None:
+            return None
+        return _Rows(turn, writing.flushed, events, writing.closed)
+
+    async def _read_file(self, turn: str, first: int) -> AsyncIterator[EventBatch]:
+        seen = False
+        while True:
+            found = await self._database.read(partial(_load, turn=turn, first=first))
+            if found is None:
+                if seen:  # purged while it was read
+                    return
+                raise NotFoundError("There is no such turn.", detail=turn)
+            seen = True
+            updated, closed, blobs = found
+            if closed is not None and closed + self._limits.retention <= self._clock.now():
+                raise NotFoundError("There is no such turn.", detail=turn)
+            if blobs:
+                events = [e for start, data in blobs for e in _after(data, first - start)]
+                yield EventBatch(first, events)
+                first += len(events)
+            if closed is not None or updated + self._stale_after <= self._clock.now():
+                return
+            await self._clock.sleep(self._poll_interval)
+
+
+def _after(data: bytes, skip: int) -> list[TurnEvent]:
+    return decode_events(data)[max(skip, 0) :]
+
+
+def _purge(connection: sqlite3.Connection, *, closed_before: float, touched_before: float) -> None:
+    rows = connection.execute(
+        "SELECT turn FROM turns WHERE closed <= ? OR (closed IS NULL AND updated <= ?)",
+        (closed_before, touched_before),
+    ).fetchall()
+    connection.executemany("DELETE FROM turn_events WHERE turn = ?", rows)
+    connection.executemany("DELETE FROM turns WHERE turn = ?", rows)
+
+
+def _touch(connection: sqlite3.Connection, rows: Sequence[tuple[float, str]]) -> None:
+    with immediate(connection):
+        connection.executemany("UPDATE turns SET updated = ? WHERE turn = ?", rows)
+
+
+def _write(connection: sqlite3.Connection, batch: Sequence[_Rows], now: float) -> None:
+    encoded = [
+        (row.turn, row.first, len(row.events), encode_events(row.events))
+        for row in batch
+        if row.events
+    ]
+    with immediate(connection):
+        # A flush that was cancelled may have been carried out, hence REPLACE; a process that was
+        # suspended may find its turn purged, hence the upsert.
+        connection.executemany("REPLACE INTO turn_events VALUES (?, ?, ?, ?)", encoded)
+        connection.executemany(
+            "INSERT INTO turns VALUES (?, ?, ?) ON CONFLICT (turn) "
+            "DO UPDATE SET updated = excluded.updated, closed = excluded.closed",
+            [(row.turn, now, row.closed) for row in batch],
+        )
+
+
+def _load(
+    connection: sqlite3.Connection, turn: str, first: int
+) -> tuple[float, float | None, list[tuple[int, bytes]]] | None:
+    """The turn's state and its events from ``first`` on; the state first, so that a turn seen
+    closed is seen whole.
+    """
+    row = connection.execute("SELECT updated, closed FROM turns WHERE turn = ?", (turn,)).fetchone()
+    if row is None:
+        return None
+    blobs = connection.execute(
+        "SELECT first, data FROM turn_events WHERE turn = ? AND first + count > ? ORDER BY first",
+        (turn, first),
+    ).fetchall()
+    return row[0], row[1], blobs

@@ -1,0 +1,118 @@
+"""Both senders of a server against the suite, and what only they have: TLS and handed-in pools."""
+
+from __future__ import annotations
+
+import ssl
+from collections.abc import AsyncIterator, Callable
+
+import aiohttp
+import httpx
+import pytest
+import trustme
+
+from openbolt.errors import NotSupportedError, UpstreamError, UpstreamTimeoutError
+from openbolt.protocols import OutboundRequest, Timeouts
+from openbolt.senders.aiohttp import AiohttpSender
+from openbolt.senders.httpx import HttpxSender
+from openbolt.testing.scripted import scripted_server
+from openbolt.testing.senders import HttpSenderSuite, fetched
+
+Sender = AiohttpSender | HttpxSender
+
+
+class TestAiohttpSender(HttpSenderSuite):
+    @pytest.fixture
+    async def sender(self) -> AsyncIterator[AiohttpSender]:
+        sender = AiohttpSender()
+        yield sender
+        await sender.aclose()
+
+
+class TestHttpxSender(HttpSenderSuite):
+    @pytest.fixture
+    async def sender(self) -> AsyncIterator[HttpxSender]:
+        sender = HttpxSender()
+        yield sender
+        await sender.aclose()
+
+
+class TestAiohttpSenderWithASession(HttpSenderSuite):
+    honors_connect_to = False
+
+    @pytest.fixture
+    async def sender(self) -> AsyncIterator[AiohttpSender]:
+        async with aiohttp.ClientSession(cookie_jar=aiohttp.DummyCookieJar()) as session:
+            yield AiohttpSender(session)
+
+
+@pytest.fixture(scope="module")
+def authority() -> trustme.CA:
+    return trustme.CA()
+
+
+@pytest.fixture
+def server_tls(authority: trustme.CA) -> ssl.SSLContext:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert("named.invalid").configure_cert(context)
+    return context
+
+
+@pytest.fixture
+def client_tls(authority: trustme.CA) -> ssl.SSLContext:
+    context = ssl.create_default_context()
+    authority.configure_trust(context)
+    return context
+
+
+@pytest.mark.parametrize("make", [AiohttpSender, HttpxSender])
+async def test_a_given_address_must_prove_the_urls_name(
+    make: Callable[..., Sender], server_tls: ssl.SSLContext, client_tls: ssl.SSLContext
+) -> None:
+    names: list[str | None] = []
+    server_tls.sni_callback = lambda _socket, name, _context: names.append(name)
+    sender = make(tls=client_tls)
+    async with scripted_server(server_tls) as server:
+        url = server.url("/", host="named.invalid")
+        status, _, _ = await fetched(sender, OutboundRequest("GET", url, connect_to="127.0.0.1"))
+        wrong = server.url("/", host="other.invalid")
+        with pytest.raises(UpstreamError) as caught:
+            await fetched(sender, OutboundRequest("GET", wrong, connect_to="127.0.0.1"))
+        await sender.aclose()
+    assert (status, names) == (200, ["named.invalid", "other.invalid"])
+    assert (caught.value.retryable, len(server.exchanges)) == (True, 1)
+
+
+async def test_a_client_that_was_handed_in_is_used_and_left_open() -> None:
+    async with scripted_server() as server, httpx.AsyncClient() as client:
+        sender = HttpxSender(client)
+        await fetched(sender, OutboundRequest("GET", server.url("/")))
+        await sender.aclose()
+        assert (len(server.exchanges), client.is_closed) == (1, False)
+        with pytest.raises(NotSupportedError):
+            await fetched(sender, OutboundRequest("GET", server.url("/"), connect_to="127.0.0.1"))
+
+
+@pytest.mark.parametrize("make", [AiohttpSender, HttpxSender])
+async def test_a_closed_sender_opens_again(make: Callable[[], Sender]) -> None:
+    async with scripted_server() as server:
+        sender = make()
+        for _ in range(2):
+            await fetched(sender, OutboundRequest("GET", server.url("/")))
+            await sender.aclose()
+        assert server.connections == 2
+
+
+@pytest.mark.parametrize("make", [AiohttpSender, HttpxSender])
+async def test_a_call_over_the_pools_limit_waits_as_long_as_for_a_connection(
+    make: Callable[..., Sender],
+) -> None:
+    async with scripted_server() as server:
+        sender = make(max_connections=1)
+        first = OutboundRequest("GET", server.url("/"))
+        second = OutboundRequest("GET", server.url("/"), timeouts=Timeouts(connect=0.1))
+        server.script = lambda exchange: exchange.start(200, {"content-length": "1"})
+        async with sender.send(first):
+            with pytest.raises(UpstreamTimeoutError) as caught:
+                await fetched(sender, second)
+        await sender.aclose()
+    assert (caught.value.retryable, server.connections) == (True, 1)
