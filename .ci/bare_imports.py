@@ -14,7 +14,7 @@ MAY_MISS = {
     "openbolt.senders.aiohttp": {"aiohttp", "multidict", "yarl"},
     "openbolt.senders.httpx": {"httpx"},
     "openbolt.telemetry": {"opentelemetry"},
-    "openbolt.testing": {"hypothesis", "pytest"},
+    "openbolt.testing": {"hypothesis", "pytest", "pytest_asyncio"},
     "openbolt_cloudflare": {"aiobotocore", "httpx", "js", "pyodide", "workers"},
     "openbolt_local.app": {"aiohttp", "anthropic", "cryptography", "httpx"},
     "openbolt_local.crypto": {"cryptography"},

@@ -34,9 +34,17 @@ settings.load_profile(
 )
 
 
+HOMES = {"browser": "browser", "model": "model", "node": "wire", "worker": "worker"}
+"""Where the tests with a marker live: the session that runs them looks nowhere else."""
+
+
+@pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Put the guard first in every async test, so that it is torn down last."""
     for item in items:
+        for marker, home in HOMES.items():
+            if item.get_closest_marker(marker) and home not in item.path.parts:
+                raise pytest.UsageError(f"{item.nodeid}: {marker} tests belong in tests/{home}")
         if isinstance(item, pytest.Function) and _is_async(item.obj):
             item.fixturenames.insert(0, "no_leaked_tasks")
 

@@ -43,7 +43,7 @@ MAY_ALSO_IMPORT = {
     "openbolt/senders/aiohttp.py": {"aiohttp", "multidict", "yarl"},
     "openbolt/senders/httpx.py": {"httpx"},
     "openbolt/telemetry.py": {"opentelemetry"},
-    "openbolt/testing/": {"hypothesis", "pytest"},
+    "openbolt/testing/": {"hypothesis", "pytest", "pytest_asyncio"},
     "openbolt_cloudflare/": {"js", "openbolt_cloudflare", "pyodide", "workers"},
     "openbolt_local/": {"openbolt_local"},
     "openbolt_local/crypto.py": {"cryptography"},

@@ -74,7 +74,7 @@ def make_app(settings: Settings, /) -> HandlerApp:
                 _log.warning(settings.notice)
             yield OpenBolt(dependencies, settings, routes=page_routes(WEB))
 
-    return serve_handler(open_handler)
+    return serve_handler(open_handler, shutdown_grace=settings.shutdown_grace)
 
 
 def app_from_environment() -> HandlerApp:

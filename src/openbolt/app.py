@@ -7,6 +7,7 @@ environment. The result is a `Handler`; `openbolt.asgi` and `openbolt_cloudflare
 from __future__ import annotations
 
 from collections.abc import Iterable
+from urllib.parse import urlsplit
 
 from attrs import field, frozen
 
@@ -17,6 +18,7 @@ from openbolt.chat.running import RunningTurns
 from openbolt.chat.turn import TurnRunner
 from openbolt.costs import ANTHROPIC_2026_11, PriceTable
 from openbolt.enhancer import Enhance
+from openbolt.errors import ConfigurationError
 from openbolt.guards import (
     answer_errors,
     only_hosts,
@@ -52,7 +54,7 @@ from openbolt.protocols import (
     TokenSource,
 )
 from openbolt.routing import Route, Router
-from openbolt.settings import Settings
+from openbolt.settings import LOOPBACK_HOSTS, Settings
 
 __all__ = ["Dependencies", "OpenBolt"]
 
@@ -91,6 +93,9 @@ class OpenBolt:
         dependencies: What a backend's ``open_dependencies`` gives.
         settings: The same that it was given; the defaults if None.
         routes: Further routes of yours (the files of a page, say) behind the same guards.
+
+    Raises:
+        ConfigurationError: It would answer for public names without anybody signing in.
     """
 
     def __init__(
@@ -101,11 +106,31 @@ class OpenBolt:
         *,
         routes: Iterable[Route] = (),
     ) -> None:
-        self._handler = _guarded(dependencies, settings or Settings(), tuple(routes))
+        settings = settings or Settings()
+        _check_who_may_come(dependencies, settings)
+        self._handler = _guarded(dependencies, settings, tuple(routes))
 
     async def __call__(self, request: Request, /) -> Response:
         """Answer a request; never raises an `OpenBoltError`."""
         return await self._handler(request)
+
+
+def _check_who_may_come(d: Dependencies, settings: Settings) -> None:
+    """Refuse to answer for public names while everybody would be the same local user."""
+    names = [host for host in settings.allowed_hosts if not _is_loopback_name(host)]
+    if settings.public_url:
+        names.append(urlsplit(settings.public_url).netloc)
+    if names and isinstance(d.authenticator, LocalUser):
+        raise ConfigurationError(
+            f"The application answers for {names[0]}, where others can reach it, but nobody has "
+            "to sign in. Give Dependencies an `authenticator`, or set OPENBOLT_PASSWORD.",
+            setting="allowed_hosts",
+        )
+
+
+def _is_loopback_name(host: str) -> bool:
+    name = host if host.endswith("]") else host.rpartition(":")[0] or host
+    return name in LOOPBACK_HOSTS or name.endswith(".localhost")
 
 
 def _guarded(d: Dependencies, settings: Settings, routes: tuple[Route, ...]) -> Handler:
@@ -123,8 +148,13 @@ def _guarded(d: Dependencies, settings: Settings, routes: tuple[Route, ...]) -> 
             Route("GET", "/readyz", Ready(d.kv, d.objects, d.leases)),
         ]
     )
-    handler = refuse_cross_site_writes(handler, settings.trusted_origins)
-    handler = only_hosts(handler, settings.allowed_hosts)
+    hosts, origins = list(settings.allowed_hosts), list(settings.trusted_origins)
+    if settings.public_url:
+        public = urlsplit(settings.public_url)
+        hosts.append(public.netloc)
+        origins.append(f"{public.scheme}://{public.netloc}")
+    handler = refuse_cross_site_writes(handler, origins)
+    handler = only_hosts(handler, hosts)
     handler = serve_preview_hosts(handler, show, settings)
     handler = with_security_headers(answer_errors(handler))
     return with_request_id(handler, d.tokens)

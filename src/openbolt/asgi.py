@@ -49,15 +49,12 @@ def asgi_app(
     open_dependencies: Callable[[Settings], AbstractAsyncContextManager[Dependencies]],
     settings: Settings,
     /,
-    *,
-    shutdown_grace: float = 10.0,
 ) -> HandlerApp:
     """The application as an ASGI app, to serve alone or to mount in another one.
 
     Args:
         open_dependencies: A backend's, as ``openbolt_local.open_dependencies``.
-        settings: Handed to it and to `openbolt.OpenBolt`.
-        shutdown_grace: Seconds that work which outlives its request may take at shutdown.
+        settings: Handed to it and to `openbolt.OpenBolt`; ``shutdown_grace`` is used here.
     """
 
     @asynccontextmanager
@@ -67,7 +64,7 @@ def asgi_app(
         async with open_dependencies(settings) as dependencies:
             yield OpenBolt(dependencies, settings)
 
-    return serve_handler(open_handler, shutdown_grace=shutdown_grace)
+    return serve_handler(open_handler, shutdown_grace=settings.shutdown_grace)
 
 
 def serve_handler(

@@ -17,13 +17,14 @@ from attrs import field, frozen
 
 from openbolt.errors import ConfigurationError
 
-__all__ = ["LOOPBACK_HOSTS", "Settings"]
+__all__ = ["LOOPBACK_HOSTS", "Settings", "variable_name"]
 
 LOOPBACK_HOSTS = ("localhost", "127.0.0.1", "[::1]")
 MIB = 1024 * 1024
 
 
-def _variable(name: str) -> str:
+def variable_name(name: str, /) -> str:
+    """The environment variable of a field."""
     return _VARIABLES.get(name, f"OPENBOLT_{name.upper()}")
 
 
@@ -32,7 +33,7 @@ def _at_least(bound: float) -> Callable[[Any, Any, Any], None]:
         if value < bound:
             name = attribute.name
             raise ConfigurationError(
-                f"{name} must be at least {bound:g}, not {value!r}; set {_variable(name)}.",
+                f"{name} must be at least {bound:g}, not {value!r}; set {variable_name(name)}.",
                 setting=name,
             )
 
@@ -46,7 +47,8 @@ def _http_url(_: Any, attribute: Any, value: str | None) -> None:
     if parts.scheme not in {"http", "https"} or not parts.hostname:
         name = attribute.name
         raise ConfigurationError(
-            f"{name} must be an http(s) URL, not {value!r}; set {_variable(name)}.", setting=name
+            f"{name} must be an http(s) URL, not {value!r}; set {variable_name(name)}.",
+            setting=name,
         )
 
 
@@ -64,6 +66,10 @@ class Settings:
         kv: ``sqlite``, ``memory`` or a ``redis://`` URL.
         objects: ``files``, ``memory`` or an ``s3://`` URL.
         secret_keys: Keys that encrypt what is stored; the first encrypts, all decrypt.
+        github_client_id: Of the OAuth app that people sign in with.
+        github_client_secret: Its secret.
+        github_url: GitHub, or a GitHub Enterprise server.
+        password: What the local server asks browsers for (HTTP Basic); None asks for nothing.
         public_url: Where browsers reach the application, if a proxy stands before it.
         preview_origin: Pattern of preview origins with ``{token}`` in the host, as
             ``https://{token}.preview.example``; None: ``{token}.localhost`` on loopback, else by
@@ -90,9 +96,11 @@ class Settings:
         enhancer_max_chars: Characters of a prompt to enhance.
         enhancer_max_tokens: Output tokens of an enhanced prompt.
         preview_ttl: Life of a preview link.
+        shutdown_grace: What running work may take at shutdown before it is cancelled.
         page_size: Rows of a list at most.
         budget_usd_per_turn: Spending at which a turn isn't continued; None: no limit.
         notice: A sentence that the page shows above the chat (the mock's, for example).
+        provider_name: Who answers, as ``GET /api/models`` says it.
     """
 
     model: str = "claude-sonnet-5-5"
@@ -130,6 +138,7 @@ class Settings:
     enhancer_max_chars: int = field(default=20_000, validator=_at_least(1))
     enhancer_max_tokens: int = field(default=2_000, validator=_at_least(1))
     preview_ttl: float = field(default=12 * 3600.0, validator=_at_least(60))
+    shutdown_grace: float = field(default=10.0, validator=_at_least(0))
     page_size: int = field(default=200, validator=_at_least(1))
     budget_usd_per_turn: Decimal | None = None
     notice: str | None = None
@@ -149,7 +158,7 @@ class Settings:
         """
         values: dict[str, Any] = {}
         for attribute in attrs.fields(cls):
-            text = mapping.get(_variable(attribute.name), "").strip()
+            text = mapping.get(variable_name(attribute.name), "").strip()
             if text:
                 values[attribute.name] = _parse(attribute.name, str(attribute.type), text)
         return cls(**{**values, **overrides})
@@ -176,6 +185,6 @@ def _parse(name: str, kind: str, text: str) -> Any:
     except (ValueError, InvalidOperation):
         wanted = {"int": "a whole number", "float": "a number of seconds"}.get(kind, "an amount")
         raise ConfigurationError(
-            f"{_variable(name)} must be {wanted}, not {text!r}.", setting=name
+            f"{variable_name(name)} must be {wanted}, not {text!r}.", setting=name
         ) from None
     return text

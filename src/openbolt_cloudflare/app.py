@@ -52,6 +52,7 @@ async def serve(
     incoming = getattr(request, "js_object", request)
     head: asyncio.Future[JsObject] = asyncio.get_running_loop().create_future()
     exchange = asyncio.ensure_future(_exchange(handler, incoming, ctx, root_path, head))
+    wait_until(ctx, exchange)
     return await head
 
 

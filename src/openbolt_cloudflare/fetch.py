@@ -44,12 +44,10 @@ class FetchSender:
         _check_url(request.url)
         abort = js.AbortController.new()
         async with AsyncExitStack() as stack:
-            stack.callback(abort.abort)
             outbound = _outbound(request, _body(request, stack), abort.signal)
             async with _limit(request.url, request.timeouts.first_byte):
                 answer = await _fetch(request.url, outbound)
             stream = JsByteStream(answer.body, broken=partial(cut_off, request.url))
-            stack.push_async_callback(stream.aclose)
             yield OutboundResponse(
                 status=int(answer.status),
                 headers=Headers([(name, value) for name, value in answer.headers]),

@@ -55,10 +55,8 @@ class JsByteStream:
         if self._finished:
             return
         self._finished = True
-        try:
-            await (self._reader or self._readable).cancel()
-        except JsException:
-            return  # it had failed already, and whoever read it was told
+        # A stream that refuses had failed already, and whoever read it was told.
+        await _accepted((self._reader or self._readable).cancel())
 
 
 def byte_channel(length: int | None = None, /) -> tuple[JsObject, JsObject]:

@@ -91,7 +91,6 @@ class SQLiteDatabase:
             BackendError: It can't be opened or isn't a database.
             ConfigurationError: A newer openbolt wrote it.
         """
-
         name = str(path)
         database = cls(name, partial(_connect, name, synchronous, busy_timeout))
         try:

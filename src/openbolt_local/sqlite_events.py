@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import sqlite3
+import sys
 from collections.abc import AsyncIterator, Sequence
 from functools import partial
 from types import TracebackType
@@ -139,6 +140,16 @@ class SQLiteEventLog:
         if self._memory.holds(turn):
             return self._memory.read(turn, after=after)
         return self._read_file(turn, max(after + 1, 0))
+
+    async def has(self, turn: str, /) -> bool:
+        """Whether `read` would find the turn, here or in the file."""
+        if self._memory.holds(turn):
+            return True
+        found = await self._database.read(partial(_load, turn=turn, first=sys.maxsize))
+        if found is None:
+            return False
+        closed = found[1]
+        return closed is None or closed + self._limits.retention > self._clock.now()
 
     async def close(self, turn: str, /) -> None:
         """End the turn; nothing happens if it is closed or unknown.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import asynccontextmanager
@@ -14,9 +15,12 @@ from attrs import asdict, frozen
 from openbolt import errors
 from openbolt.errors import UpstreamError
 from openbolt.http import Headers
-from openbolt.protocols import HttpSender, OutboundRequest, OutboundResponse
-from openbolt.testing.scripted import ScriptedServer
+from openbolt.protocols import HttpSender, OutboundRequest, OutboundResponse, Timeouts
+from openbolt.testing.scripted import Exchange, ScriptedServer
 from openbolt.testing.senders import HttpSenderSuite, fetched
+
+PATIENCE = 20.0
+"""Seconds after which something that has to happen counts as not happening."""
 
 
 @frozen
@@ -27,21 +31,26 @@ class SenderInWorker:
 
     @asynccontextmanager
     async def send(self, request: OutboundRequest, /) -> AsyncGenerator[OutboundResponse]:
-        call = {
-            "method": request.method,
-            "url": request.url,
-            "headers": request.headers.items,
-            "timeouts": asdict(request.timeouts),
-            "connect_to": request.connect_to,
-            "streams": not isinstance(request.body, bytes),
-        }
-        fields = {"x-call": json.dumps(call)}
+        fields = _fields(request)
         async with self.worker.stream(
             "POST", "/call", headers=fields, content=request.body
         ) as answer:
             events = _events(answer)
             head = await anext(events)
             yield OutboundResponse(head["status"], Headers(head["headers"]), _data(events))
+
+
+def _fields(request: OutboundRequest, leave_after: int | None = None) -> dict[str, str]:
+    call = {
+        "method": request.method,
+        "url": request.url,
+        "headers": request.headers.items,
+        "timeouts": asdict(request.timeouts),
+        "connect_to": request.connect_to,
+        "streams": not isinstance(request.body, bytes),
+        "leave_after": leave_after,
+    }
+    return {"x-call": json.dumps(call)}
 
 
 async def _events(answer: httpx.Response) -> AsyncIterator[dict[str, Any]]:
@@ -87,3 +96,25 @@ class TestFetchSender(HttpSenderSuite):
         assert (type(caught.value), caught.value.retryable) == (UpstreamError, False)
         assert "secret" not in str(caught.value)
         assert caught.value.__cause__ is not None
+
+    @pytest.mark.parametrize("reads", [0, 1])
+    async def test_leaving_ends_the_call_though_its_request_goes_on(
+        self, handlers: httpx.AsyncClient, server: ScriptedServer, reads: int
+    ) -> None:
+        gone = asyncio.Event()
+
+        async def script(exchange: Exchange) -> None:
+            if reads:
+                await exchange.start(200, {"transfer-encoding": "chunked"})
+                await exchange.chunk(b"one")
+            await exchange.gone()
+            gone.set()
+
+        server.script = script
+        timeouts = Timeouts(first_byte=5.0 if reads else 0.1)
+        fields = _fields(OutboundRequest("GET", server.url("/"), timeouts=timeouts), reads)
+        async with handlers.stream("POST", "/call", headers=fields) as answer:
+            lines = answer.aiter_lines()
+            while "left" not in await anext(lines):
+                pass
+            await asyncio.wait_for(gone.wait(), PATIENCE)

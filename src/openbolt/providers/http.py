@@ -37,7 +37,7 @@ _MAX_REFUSAL = 64 * 1024
 class MessagesProvider:
     """A `ModelProvider` over any server that speaks the Messages API.
 
-    The key goes in ``x-api-key``, which every server of this API reads; the SDK's is a bearer token.
+    The key goes in ``x-api-key``, which every server of this API reads (the SDK: a bearer token).
 
     Attributes:
         base_url: Without ``/v1``.

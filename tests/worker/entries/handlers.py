@@ -100,15 +100,20 @@ async def _call(request):
         Timeouts(**call["timeouts"]),
         call["connect_to"],
     )
-    return Response(body=StreamBody(_with_empty_lines(_events(outbound))))
+    events = _events(outbound, call["leave_after"])
+    return Response(body=StreamBody(_with_empty_lines(events)))
 
 
-async def _events(outbound):
+async def _events(outbound, leave_after):
     try:
         async with FetchSender().send(outbound) as answer:
             yield {"status": answer.status, "headers": answer.headers.items}
+            reads = 0
             async for data in answer.body:
                 yield {"data": data.decode("latin-1")}
+                reads += 1
+                if reads == leave_after:
+                    break
     except OpenBoltError as error:
         yield {
             "error": type(error).__name__,
@@ -116,6 +121,10 @@ async def _events(outbound):
             "retryable": getattr(error, "retryable", None),
             "cause": repr(error.__cause__) if error.__cause__ else None,
         }
+    if leave_after is not None:
+        # The call is over, and its request is not: what the runtime ends with that is still open.
+        yield {"left": True}
+        await asyncio.get_running_loop().create_future()
 
 
 async def _with_empty_lines(events):

@@ -1,0 +1,66 @@
+"""Keys of objects as paths that no file system misreads, and back.
+
+Law: two keys never share a path, on a case-insensitive or normalizing file system either, and no
+key leads out of the folder. A segment of a key is percent-encoded but for ``a-z 0-9 - _ .``; ``~``
+marks what a segment can't contain::
+
+    img/A.png  ->  img/%41.png~o      a file ends in ~o, so "a" and "a/b" live side by side
+    a//b       ->  a/~/b~o            an empty segment
+    ../x       ->  %2e./x~o           a dot at the start or the end of a segment
+    con.txt    ->  %63on.txt~o        a name that Windows reserves
+    <long>     ->  <240 bytes>~c/<rest>~o     a segment too long for one name, continued
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+__all__ = ["FILE", "key_path", "name_bytes"]
+
+FILE = "~o"
+_EMPTY = "~"
+_CONTINUED = "~c"
+_MAX_NAME = 240
+
+_SAFE = frozenset(b"abcdefghijklmnopqrstuvwxyz0123456789-_.")
+_RESERVED = re.compile(r"(con|prn|aux|nul|conin\$|conout\$|com[0-9]|lpt[0-9])(\..*)?", re.DOTALL)
+_ESCAPE = re.compile(rb"%([0-9a-f]{2})")
+_NAME = re.compile(r"(?:[a-z0-9\-_.]|%[0-9a-f]{2})*(?:~[oc]?)?")
+
+
+def key_path(key: bytes, /) -> tuple[str, ...]:
+    """The names that lead to a key's file: folders, then the file."""
+    *folders, last = key.split(b"/")
+    names: list[str] = []
+    for segment in folders:
+        names += _names(segment, _EMPTY if not segment else "")
+    return (*names, *_names(last, FILE))
+
+
+def name_bytes(name: str, /) -> bytes | None:
+    """What a name adds to the key: a folder's with its slash. None if no key makes such a name."""
+    if not _NAME.fullmatch(name):
+        return None
+    encoded, mark, kind = name.partition("~")
+    plain = _ESCAPE.sub(lambda found: bytes([int(found[1], 16)]), encoded.encode("ascii"))
+    return plain if mark + kind in (FILE, _CONTINUED) else plain + b"/"
+
+
+def _names(segment: bytes, mark: str) -> Iterator[str]:
+    """A segment's name with its mark, cut between characters where it is too long."""
+    name = ""
+    for token in _tokens(segment):
+        if len(name) + len(token) > _MAX_NAME:
+            yield name + _CONTINUED
+            name = ""
+        name += token
+    yield name + mark
+
+
+def _tokens(segment: bytes) -> Iterator[str]:
+    lead = 1 if _RESERVED.fullmatch(segment.decode("latin-1")) else 0
+    last = len(segment) - 1
+    for at, byte in enumerate(segment):
+        edge = byte == ord(".") and at in (0, last)
+        yield f"%{byte:02x}" if at < lead or edge or byte not in _SAFE else chr(byte)

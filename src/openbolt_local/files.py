@@ -1,0 +1,272 @@
+"""Objects as files of one folder, shared by the processes of one machine.
+
+Law: a put is whole or not at all. Bytes go to a temporary file, to disk, and take their name in one
+step, under a lock that holds across processes while conditions are checked. Nothing runs on the
+event loop's thread.
+
+On disk: ``objects/`` (names by `openbolt_local._file_keys`, contents by
+`openbolt_local._file_format`), ``tmp/`` and ``locks/`` (256 locks, by hash of the key).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import time
+import uuid
+from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterator
+from hashlib import sha256
+from itertools import islice
+from pathlib import Path
+from typing import Literal, ParamSpec, TypeVar
+
+from attrs import frozen
+
+from openbolt.errors import BackendError
+from openbolt.protocols import ObjectInfo, ObjectLimits, OpenedObject
+from openbolt_local._checks import encode_key, utf8
+from openbolt_local._file_folders import file_lock, place, remove_empty, sync_folder
+from openbolt_local._file_format import Draft, Reader, translated
+from openbolt_local._file_keys import key_path
+from openbolt_local._file_walk import walk
+from openbolt_local._objects import check_condition, check_range, sized_chunks
+
+__all__ = ["FileObjectStore"]
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+MIB = 1024 * 1024
+_PAGE = 256
+_STALE_TEMPORARY = 3600.0
+
+
+class FileObjectStore:
+    """An `ObjectStore` in a folder. There is nothing to open or close.
+
+    The first use makes the folder and removes temporary files over an hour old.
+
+    Args:
+        root: The folder, in which nobody else writes. Not on a network file system without locks.
+        fsync: Each put reaches the disk before it returns. Without, a crash of the machine (not
+            one of the process) may lose or damage what was put last.
+    """
+
+    def __init__(
+        self, root: str | Path, /, *, fsync: bool = True, limits: ObjectLimits | None = None
+    ) -> None:
+        self._root = os.path.abspath(root)
+        self._objects = os.path.join(self._root, "objects")
+        self._fsync = fsync
+        self._limits = limits or ObjectLimits()
+        self._prepared = False
+
+    @property
+    def limits(self) -> ObjectLimits:
+        """Conditional puts and streams of unknown length work."""
+        return self._limits
+
+    async def open(
+        self, key: str, /, *, start: int = 0, length: int | None = None
+    ) -> OpenedObject | None:
+        """Read from byte ``start``, at most ``length`` bytes; later puts don't change it."""
+        check_range(start, length)
+        reader = Reader(self._path(self._names(key)))
+        try:
+            info = await self._in_thread(self._open, reader, key)
+        except BaseException:
+            reader.close()
+            raise
+        if info is None:
+            return None
+        rest = max(info.size - start, 0)
+        return OpenedObject(
+            info, _FileBody(reader, start, rest if length is None else min(length, rest))
+        )
+
+    async def put(
+        self,
+        key: str,
+        data: bytes | AsyncIterable[bytes],
+        /,
+        *,
+        size: int | None = None,
+        content_type: str = "application/octet-stream",
+        if_match: str | None = None,
+        if_none_match: Literal["*"] | None = None,
+    ) -> ObjectInfo:
+        """Write whole or not at all."""
+        names = self._names(key)
+        target = _Target(key, names, content_type, if_match, if_none_match)
+        if target.conditional:
+            await self._in_thread(self._check, target)
+        draft = Draft(os.path.join(self._root, "tmp", uuid.uuid4().hex))
+        try:
+            block = bytearray()
+            async for chunk in sized_chunks(data, size, self._limits.max_object_bytes):
+                block += chunk
+                if len(block) >= MIB:
+                    await self._in_thread(draft.write, bytes(block))
+                    block.clear()
+            return await self._in_thread(self._commit, draft, bytes(block), target)
+        finally:
+            if not draft.placed:
+                await _in_thread(draft.discard)
+
+    async def head(self, key: str, /) -> ObjectInfo | None:
+        """What is known of the object."""
+        return await self._in_thread(self._head, self._names(key), key)
+
+    async def delete(self, key: str, /) -> None:
+        """Remove, with the folders that are empty then."""
+        await self._in_thread(self._delete, self._names(key))
+
+    async def scan(
+        self, prefix: str, /, *, after: str | None = None, limit: int | None = None
+    ) -> AsyncIterator[ObjectInfo]:
+        """Objects by prefix, in order of their keys' bytes; folders are read as it goes on."""
+        found = islice(self._infos(utf8(prefix, "prefix"), utf8(after or "", "after")), limit)
+        while page := await self._in_thread(_page, found):
+            for info in page:
+                yield info
+
+    async def _in_thread(self, work: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
+        if not self._prepared:
+            await _in_thread(self._prepare)
+            self._prepared = True
+        return await _in_thread(work, *args, **kwargs)
+
+    def _names(self, key: str) -> tuple[str, ...]:
+        return key_path(encode_key(key, self._limits.max_key_bytes))
+
+    def _path(self, names: tuple[str, ...]) -> str:
+        return os.path.join(self._objects, *names)
+
+    # Everything below blocks, and runs in a thread.
+
+    def _prepare(self) -> None:
+        with translated("prepare", self._root):
+            temporary = os.path.join(self._root, "tmp")
+            for folder in (self._objects, temporary, os.path.join(self._root, "locks")):
+                os.makedirs(folder, exist_ok=True)
+            before = time.time() - _STALE_TEMPORARY
+            for entry in os.scandir(temporary):
+                with contextlib.suppress(FileNotFoundError):
+                    if entry.stat(follow_symlinks=False).st_mtime < before:
+                        os.unlink(entry.path)
+
+    def _check_links(self, names: tuple[str, ...]) -> None:
+        """No folder on the way is a link, which might lead elsewhere."""
+        path = self._objects
+        for name in names[:-1]:
+            path = os.path.join(path, name)
+            if os.path.islink(path):
+                raise BackendError("The object can't be reached.", detail=f"{path} is a link")
+
+    def _open(self, reader: Reader, key: str) -> ObjectInfo | None:
+        self._check_links(self._names(key))
+        return reader.open(key)
+
+    def _head(self, names: tuple[str, ...], key: str) -> ObjectInfo | None:
+        reader = Reader(self._path(names))
+        try:
+            return self._open(reader, key)
+        finally:
+            reader.close()
+
+    def _check(self, target: _Target) -> None:
+        info = self._head(target.names, target.key)
+        check_condition(info.etag if info else None, target.if_match, target.if_none_match)
+
+    def _commit(self, draft: Draft, rest: bytes, target: _Target) -> ObjectInfo:
+        draft.write(rest)
+        modified = draft.seal(target.content_type, fsync=self._fsync)
+        self._check_links(target.names)
+        path = self._path(target.names)
+        with translated("write", path), file_lock(self._lock(target.names)):
+            if target.conditional:
+                self._check(target)
+            place(draft.path, path, fsync=self._fsync)
+            draft.placed = True
+        return ObjectInfo(target.key, draft.size, draft.etag, modified, target.content_type)
+
+    def _delete(self, names: tuple[str, ...]) -> None:
+        self._check_links(names)
+        path = self._path(names)
+        folder = os.path.dirname(path)
+        with translated("delete", path), file_lock(self._lock(names)):
+            try:
+                os.unlink(path)
+            except FileNotFoundError:
+                return
+            if self._fsync:
+                sync_folder(folder)
+            remove_empty(folder, self._objects)
+
+    def _infos(self, prefix: bytes, after: bytes) -> Iterator[ObjectInfo]:
+        for key in walk(self._objects, prefix, after):
+            info = self._head(key_path(key), key.decode("utf-8"))
+            if info is not None:  # else it was deleted while we walked
+                yield info
+
+    def _lock(self, names: tuple[str, ...]) -> str:
+        stripe = sha256("/".join(names).encode()).digest()[0]
+        return os.path.join(self._root, "locks", f"{stripe:02x}")
+
+
+@frozen
+class _Target:
+    """What a put is to become, and when it may."""
+
+    key: str
+    names: tuple[str, ...]
+    content_type: str
+    if_match: str | None
+    if_none_match: Literal["*"] | None
+
+    @property
+    def conditional(self) -> bool:
+        return self.if_match is not None or self.if_none_match is not None
+
+
+class _FileBody:
+    """Part of an object, 1 MiB at a time."""
+
+    def __init__(self, reader: Reader, start: int, length: int) -> None:
+        self._reader = reader
+        self._at = start
+        self._end = start + length
+
+    def __aiter__(self) -> AsyncIterator[bytes]:
+        return self
+
+    async def __anext__(self) -> bytes:
+        if self._at >= self._end:
+            await self.aclose()
+            raise StopAsyncIteration
+        chunk = await _in_thread(self._reader.read, self._at, self._end - self._at)
+        self._at += len(chunk)
+        return chunk
+
+    async def aclose(self) -> None:
+        self._at = self._end
+        self._reader.close()
+
+
+def _page(found: Iterator[ObjectInfo]) -> list[ObjectInfo]:
+    return list(islice(found, _PAGE))
+
+
+async def _in_thread(work: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
+    """Run in a thread, and when cancelled wait for it: what it works with is closed next."""
+    task = asyncio.ensure_future(asyncio.to_thread(work, *args, **kwargs))
+    try:
+        return await asyncio.shield(task)
+    except asyncio.CancelledError:
+        while not task.done():
+            with contextlib.suppress(asyncio.CancelledError):
+                await asyncio.wait([task])
+        if not task.cancelled():
+            task.exception()
+        raise
