@@ -12,7 +12,7 @@ import hmac
 
 from attrs import field, frozen
 
-from openbolt.errors import UnauthenticatedError
+from openbolt.errors import ConfigurationError, UnauthenticatedError
 from openbolt.http import Handler, Principal, Request, Response
 from openbolt.protocols import Authenticator
 
@@ -53,6 +53,12 @@ class SharedPassword:
 
     password: str = field(repr=False)
     principal: Principal = _LOCAL
+
+    def __attrs_post_init__(self) -> None:
+        if not self.password:
+            raise ConfigurationError(
+                "password must not be empty; set OPENBOLT_PASSWORD.", setting="password"
+            )
 
     async def authenticate(self, request: Request, /) -> Principal | None:
         """The local user, if the password is right."""

@@ -184,7 +184,7 @@ def _api_routes(d: Dependencies, settings: Settings, projects: ProjectStore) -> 
         Route("GET", "/api/chats", ListChats(chats, settings)),
         Route("GET", "/api/chats/{id}", ReadChat(chats, d.leases)),
         Route("PATCH", "/api/chats/{id}", RenameChat(chats, settings)),
-        Route("DELETE", "/api/chats/{id}", DeleteChat(chats, d.leases, running)),
+        Route("DELETE", "/api/chats/{id}", DeleteChat(chats, d.leases)),
         Route("GET", "/api/projects", ListProjects(projects, settings)),
         Route("GET", "/api/projects/{id}", ReadProject(projects)),
         Route("PATCH", "/api/projects/{id}", RenameProject(projects, settings)),

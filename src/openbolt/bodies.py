@@ -7,15 +7,14 @@ sender would write it (``messages[2].role``).
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+import math
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar, cast, get_args, get_origin
 
 import attrs
-from cattrs import ClassValidationError, Converter, IterableValidationError, transform_error
-from cattrs.errors import ForbiddenExtraKeysError
+from cattrs import BaseValidationError, ClassValidationError, Converter, IterableValidationError
 from cattrs.gen import make_dict_structure_fn, override
-from cattrs.v import format_exception
 
 from openbolt.errors import InvalidRequestError, UnsupportedMediaTypeError
 from openbolt.http import Headers, Request, Response
@@ -41,9 +40,44 @@ def _strict(kind: type[Any], article: str) -> Callable[[object, object], object]
 
 
 def _number(value: object, _: object) -> float:
-    if type(value) not in (int, float):
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
         raise TypeError("must be a number")
-    return float(value)  # type: ignore[arg-type]
+    try:
+        return float(value)
+    except OverflowError:
+        raise ValueError("is too large") from None
+
+
+class _ItemError(Exception):
+    """An item of a list is wrong."""
+
+    def __init__(self, index: int, error: Exception) -> None:
+        super().__init__(index, error)
+        self.index = index
+        self.error = error
+
+
+def _is_array(kind: Any) -> bool:
+    args = get_args(kind)
+    return get_origin(kind) in (list, Sequence) or (
+        get_origin(kind) is tuple and len(args) == 2 and args[1] is Ellipsis
+    )
+
+
+def _is_literal(kind: Any) -> bool:
+    return get_origin(kind) is Literal
+
+
+def _literal(kind: Any) -> Callable[[object, object], object]:
+    names = " or ".join(map(repr, get_args(kind)))
+
+    def hook(value: object, _: object) -> object:
+        for choice in get_args(kind):
+            if type(value) is type(choice) and value == choice:
+                return choice
+        raise ValueError(f"must be {names}")
+
+    return hook
 
 
 def make_converter() -> Converter:
@@ -52,11 +86,32 @@ def make_converter() -> Converter:
     for kind, article in ((str, "a string"), (bool, "true or false"), (int, "a whole number")):
         converter.register_structure_hook(kind, _strict(kind, article))
     converter.register_structure_hook(float, _number)
+    converter.register_structure_hook_factory(_is_literal)(_literal)
+
+    @converter.register_structure_hook_factory(_is_array)
+    def _array(kind: Any) -> Any:
+        made, of = get_origin(kind), get_args(kind)[0]
+        inner = converter.get_structure_hook(of)
+
+        def hook(value: object, _: object) -> object:
+            if type(value) is not list:
+                raise TypeError("must be a list")
+            done: list[Any] = []
+            # cattrs' own hook collects the error of every item: a body full of wrong ones would
+            # become gigabytes of tracebacks. The first one is all that is told.
+            for index, item in enumerate(cast("list[object]", value)):
+                try:
+                    done.append(inner(item, of))
+                except Exception as exc:
+                    raise _ItemError(index, exc) from None
+            return tuple(done) if made is tuple else done
+
+        return hook
 
     @converter.register_structure_hook_factory(attrs.has)
     def _factory(cls: Any) -> Any:
-        names = {a.name: override(rename=camel_case(a.name)) for a in attrs.fields(cls)}
-        inner: Any = make_dict_structure_fn(cls, converter, **names)  # type: ignore[arg-type]
+        names: Any = {a.name: override(rename=camel_case(a.name)) for a in attrs.fields(cls)}
+        inner: Any = make_dict_structure_fn(cls, converter, **names)
 
         def hook(value: object, kind: object) -> object:
             if not isinstance(value, Mapping):
@@ -71,24 +126,32 @@ def make_converter() -> Converter:
 _CONVERTER = make_converter()
 
 
-def _explain(exc: BaseException, kind: type | None) -> str:
+def _explain(exc: BaseException) -> str:
     if isinstance(exc, KeyError):
         return "is missing"
-    if isinstance(exc, (TypeError, ValueError)) and str(exc):
-        return str(exc)
-    if isinstance(exc, ForbiddenExtraKeysError):
-        return "has unknown keys"
-    return str(format_exception(exc, kind))
+    if isinstance(exc, (TypeError, ValueError)) and exc.args and isinstance(exc.args[0], str):
+        return exc.args[0]
+    return "is not valid"
 
 
-def _first_error(exc: Exception) -> tuple[str, str]:
-    lines = transform_error(exc, path="$", format_exception=_explain)
-    text, _, path = lines[0].rpartition(" @ ")
-    if not text and isinstance(exc, (ClassValidationError, IterableValidationError)):
-        text, path = "is not valid", "$"
-    segments = path.removeprefix("$").lstrip(".").split(".")
-    field = ".".join(camel_case(segment) for segment in segments if segment)
-    return text, field
+def _first_error(exc: BaseException) -> tuple[str, str]:
+    """What is wrong first, and the path to it in the sender's spelling."""
+    path = ""
+    while True:
+        match exc:
+            case _ItemError():
+                path += f"[{exc.index}]"
+                exc = exc.error
+            case ClassValidationError() if found := exc.group_exceptions()[0]:
+                path += ("." if path else "") + camel_case(found[0][1].name)
+                exc = found[0][0]
+            case IterableValidationError() if items := exc.group_exceptions()[0]:
+                path += f".{items[0][1].index}"
+                exc = items[0][0]
+            case BaseValidationError():
+                exc = exc.exceptions[0]
+            case _:
+                return _explain(exc), path
 
 
 def structure(data: object, kind: type[T], /) -> T:
@@ -121,13 +184,24 @@ async def read_json(request: Request, kind: type[T], /, *, limit: int) -> T:
         raise UnsupportedMediaTypeError("Send the body as application/json.")
     raw = await request.read(limit)
     try:
-        data = json.loads(raw.decode("utf-8"))
+        data = json.loads(raw.decode("utf-8"), parse_constant=_no_number, parse_float=_finite)
     except UnicodeDecodeError as exc:
         raise InvalidRequestError("body: is not UTF-8", field="body") from exc
     except (ValueError, RecursionError) as exc:
         reason = f"body: is not JSON ({exc})" if isinstance(exc, ValueError) else "body: too deep"
         raise InvalidRequestError(reason, field="body") from exc
     return structure(data, kind)
+
+
+def _no_number(name: str) -> object:
+    raise ValueError(f"{name} is no JSON number")
+
+
+def _finite(text: str) -> float:
+    value = float(text)
+    if not math.isfinite(value):
+        raise ValueError("a number is too large")
+    return value
 
 
 def json_response(

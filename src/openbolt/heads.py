@@ -13,7 +13,7 @@ from typing import Literal, Protocol
 
 from attrs import frozen
 
-from openbolt.errors import ConflictError, PreconditionFailedError
+from openbolt.errors import ConflictError, InvalidRequestError, PreconditionFailedError
 from openbolt.protocols import AtomicKeyValueStore, ObjectStore
 
 __all__ = ["Head", "HeadStore", "KeyValueHeads", "ObjectHeads", "move_head"]
@@ -32,7 +32,9 @@ class Head:
 class HeadStore(Protocol):
     """Heads by name."""
 
-    async def load(self, name: str, /) -> Head | None: ...
+    async def load(self, name: str, /) -> Head | None:
+        """The head; None if there is none, or could be none under such a name."""
+        ...
 
     async def swap(self, name: str, data: bytes, /, *, seen: Head | None) -> bool:
         """Write if the head is still as ``seen`` (None: absent); whether it was."""
@@ -48,7 +50,10 @@ class KeyValueHeads:
     kv: AtomicKeyValueStore
 
     async def load(self, name: str, /) -> Head | None:
-        data = await self.kv.get(name)
+        try:
+            data = await self.kv.get(name)
+        except InvalidRequestError:
+            return None
         return None if data is None else Head(data, data)
 
     async def swap(self, name: str, data: bytes, /, *, seen: Head | None) -> bool:
@@ -65,7 +70,10 @@ class ObjectHeads:
     objects: ObjectStore
 
     async def load(self, name: str, /) -> Head | None:
-        opened = await self.objects.open(name)
+        try:
+            opened = await self.objects.open(name)
+        except InvalidRequestError:
+            return None
         if opened is None:
             return None
         try:

@@ -105,15 +105,22 @@ class ChatStore:
         mine = (chat for chat in found if chat is not None and chat.owner == owner)
         return sorted(mine, key=lambda c: (-c.updated_at, c.id))
 
-    async def begin(self, chat: Chat, message: Message | None, /) -> Chat:
+    async def begin(
+        self, chat: Chat, message: Message | None, /, *, seen: Sequence[str] | None = None
+    ) -> Chat:
         """Store a user's message and name the turn that answers it.
 
         Args:
             chat: New, or as it was read, with ``order`` and ``turn`` as they shall be.
+            seen: The order that ``chat.order`` was made from: what others have added since then
+                stays, before what is new. None: nobody else can have added anything.
 
         Raises:
             ConflictError: A new chat's id was taken meanwhile.
         """
+        known = await self.find(chat.id)
+        if known is not None and known.owner != chat.owner:
+            raise ConflictError("There is a chat with this id.")
         if message is not None:
             await self.write(chat.id, message)
         now = self.clock.now()
@@ -123,21 +130,35 @@ class ChatStore:
             current = chat if raw is None else Chat.from_bytes(raw)
             if current.owner != chat.owner:
                 raise ConflictError("There is a chat with this id.")
-            return evolve(current, order=chat.order, turn=chat.turn, updated_at=now).to_bytes()
+            order = chat.order if seen is None else _merged(current.order, chat.order, seen)
+            return evolve(current, order=order, turn=chat.turn, updated_at=now).to_bytes()
 
         raw = await move_head(self.heads, _head_key(chat.id), change)
         assert raw is not None
         return Chat.from_bytes(raw)
 
     async def add(self, chat_id: str, message: Message, /, *, title: str | None = None) -> None:
-        """Append a message; a second time changes nothing."""
+        """Append a message; a second time changes nothing.
+
+        Raises:
+            NotFoundError: The chat was deleted meanwhile.
+        """
+        known = await self.find(chat_id)
+        if known is None:
+            raise NotFoundError("There is no such chat.")
+        if message.id in known.order:
+            return
         await self.write(chat_id, message)
 
         def change(chat: Chat) -> Chat:
             order = chat.order if message.id in chat.order else (*chat.order, message.id)
             return evolve(chat, order=order, title=title or chat.title, updated_at=self.clock.now())
 
-        await self._change(chat_id, change)
+        try:
+            await self._change(chat_id, change)
+        except NotFoundError:
+            await self.kv.delete(_message_key(chat_id, message.id))
+            raise
 
     async def rename(self, chat_id: str, title: str, /, *, owner: str) -> Chat:
         """Give a chat another title."""
@@ -174,6 +195,14 @@ class ChatStore:
         raw = json.dumps(asdict(message), ensure_ascii=False, separators=(",", ":"))
         data = raw.encode("utf-8", "surrogatepass")
         await self.kv.set(_message_key(chat_id, message.id), data)
+
+
+def _merged(
+    current: Sequence[str], wanted: Sequence[str], seen: Sequence[str]
+) -> tuple[str, ...]:
+    others = [i for i in current if i not in seen and i not in wanted]
+    new = next((at for at, i in enumerate(wanted) if i not in seen), len(wanted))
+    return (*wanted[:new], *others, *wanted[new:])
 
 
 def _message(raw: bytes) -> Message:

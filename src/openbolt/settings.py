@@ -7,6 +7,7 @@ Law: the core never reads the environment. Whoever starts the application hands 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from decimal import Decimal, InvalidOperation
 from typing import Any
@@ -30,7 +31,7 @@ def variable_name(name: str, /) -> str:
 
 def _at_least(bound: float) -> Callable[[Any, Any, Any], None]:
     def check(_: Any, attribute: Any, value: Any) -> None:
-        if value < bound:
+        if value < bound or not math.isfinite(value):
             name = attribute.name
             raise ConfigurationError(
                 f"{name} must be at least {bound:g}, not {value!r}; set {variable_name(name)}.",
@@ -40,14 +41,56 @@ def _at_least(bound: float) -> Callable[[Any, Any, Any], None]:
     return check
 
 
-def _http_url(_: Any, attribute: Any, value: str | None) -> None:
-    if value is None:
-        return
-    parts = urlsplit(value)
-    if parts.scheme not in {"http", "https"} or not parts.hostname:
+def _amount(_: Any, attribute: Any, value: Decimal | None) -> None:
+    if value is not None and not (value.is_finite() and value >= 0):
         name = attribute.name
         raise ConfigurationError(
-            f"{name} must be an http(s) URL, not {value!r}; set {variable_name(name)}.",
+            f"{name} must be an amount, zero or more, not {value}; set {_variable(name)}.",
+            setting=name,
+        )
+
+
+def _without_password(url: str | None) -> str:
+    """A URL as it may be shown: less what stands before an ``@`` in its host."""
+    if url is None:
+        return "None"
+    before, separator, after = url.partition("://")
+    authority, slash, path = after.partition("/")
+    return repr(f"{before}{separator}{authority.rpartition('@')[2]}{slash}{path}")
+
+
+def _is_http_url(value: str) -> bool:
+    try:
+        parts = urlsplit(value)
+        return parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0
+    except ValueError:  # brackets that don't match, a port that is none
+        return False
+
+
+def _http_url(_: Any, attribute: Any, value: str | None) -> None:
+    if value is not None and not _is_http_url(value):
+        name = attribute.name
+        raise ConfigurationError(
+            f"{name} must be an http(s) URL, not {_without_password(value)}; "
+            f"set {_variable(name)}.",
+            setting=name,
+        )
+
+
+def _preview_pattern(_: Any, attribute: Any, value: str | None) -> None:
+    if value is None:
+        return
+    # A token in the place of the mark, and all else as in an origin.
+    example = value.replace("{token}", "t", 1).rstrip("/")
+    in_host = "{token}" in value.partition("://")[2].partition("/")[0]
+    is_origin = _is_http_url(example) and not example.partition("://")[2].strip(
+        "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-._:"
+    )
+    if not (in_host and is_origin):
+        name = attribute.name
+        raise ConfigurationError(
+            f"{name} must be an origin with {{token}} in its host, as "
+            f"https://{{token}}.preview.example, not {value!r}; set {_variable(name)}.",
             setting=name,
         )
 
@@ -66,11 +109,16 @@ class Settings:
         kv: ``sqlite``, ``memory`` or a ``redis://`` URL.
         objects: ``files``, ``memory`` or an ``s3://`` URL.
         secret_keys: Keys that encrypt what is stored; the first encrypts, all decrypt.
+        github_client_id: Of the OAuth app that people sign in with; None: no sign-in by GitHub.
+        github_client_secret: Of the same app.
+        github_url: GitHub's own, or where a GitHub Enterprise server is reached.
         github_client_id: Of the OAuth app that people sign in with.
         github_client_secret: Its secret.
         github_url: GitHub, or a GitHub Enterprise server.
         password: What the local server asks browsers for (HTTP Basic); None asks for nothing.
         public_url: Where browsers reach the application, if a proxy stands before it.
+        password: Asked for by the browser (HTTP Basic); None: whoever reaches the server is its
+            one user.
         preview_origin: Pattern of preview origins with ``{token}`` in the host, as
             ``https://{token}.preview.example``; None: ``{token}.localhost`` on loopback, else by
             path in a sandbox.
@@ -100,13 +148,16 @@ class Settings:
         page_size: Rows of a list at most.
         budget_usd_per_turn: Spending at which a turn isn't continued; None: no limit.
         notice: A sentence that the page shows above the chat (the mock's, for example).
+        provider_name: Who answers, as the page is told; ``mock`` for the local stand-in.
         provider_name: Who answers, as ``GET /api/models`` says it.
     """
 
     model: str = "claude-sonnet-5-5"
     models: tuple[str, ...] = ()
     anthropic_api_key: str | None = field(default=None, repr=False)
-    anthropic_base_url: str | None = field(default=None, validator=_http_url)
+    anthropic_base_url: str | None = field(
+        default=None, validator=_http_url, repr=_without_password
+    )
     data: str = ".openbolt"
     kv: str = field(default="sqlite", repr=False)
     objects: str = field(default="files", repr=False)
@@ -116,7 +167,7 @@ class Settings:
     github_url: str = field(default="https://github.com", validator=_http_url)
     public_url: str | None = field(default=None, validator=_http_url)
     password: str | None = field(default=None, repr=False)
-    preview_origin: str | None = None
+    preview_origin: str | None = field(default=None, validator=_preview_pattern)
     allowed_hosts: tuple[str, ...] = LOOPBACK_HOSTS
     trusted_origins: tuple[str, ...] = ()
 
@@ -140,7 +191,7 @@ class Settings:
     preview_ttl: float = field(default=12 * 3600.0, validator=_at_least(60))
     shutdown_grace: float = field(default=10.0, validator=_at_least(0))
     page_size: int = field(default=200, validator=_at_least(1))
-    budget_usd_per_turn: Decimal | None = None
+    budget_usd_per_turn: Decimal | None = field(default=None, validator=_amount)
     notice: str | None = None
     provider_name: str = "anthropic"
 

@@ -17,13 +17,16 @@ from contextlib import contextmanager
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
+from attrs import fields
+
 from openbolt.errors import InvalidRequestError
 from openbolt.guards import answer_errors, error_response
 from openbolt.http import ByteStream, Handler, Headers, Request, RequestContext, Response
+from openbolt.settings import Settings, variable_name
 from openbolt_cloudflare._js import JsObject, create_proxy, js, js_headers, to_js, wait_until
 from openbolt_cloudflare.streams import JsByteStream, byte_channel, pump
 
-__all__ = ["serve"]
+__all__ = ["serve", "settings_from_env"]
 
 _log = logging.getLogger("openbolt.cloudflare")
 
@@ -54,6 +57,18 @@ async def serve(
     exchange = asyncio.ensure_future(_exchange(handler, incoming, ctx, root_path, head))
     wait_until(ctx, exchange)
     return await head
+
+
+def settings_from_env(env: JsObject, /, **overrides: Any) -> Settings:
+    """Settings from a Worker's ``env``: its variables and secrets, by the names of `Settings`.
+
+    Raises:
+        ConfigurationError: A value can't be read or is out of bounds.
+    """
+    names = [variable_name(attribute.name) for attribute in fields(Settings)]
+    found = {name: getattr(env, name, None) for name in names}
+    texts = {name: value for name, value in found.items() if isinstance(value, str)}
+    return Settings.from_mapping(texts, **overrides)
 
 
 async def _exchange(

@@ -44,6 +44,7 @@ class FetchSender:
         _check_url(request.url)
         abort = js.AbortController.new()
         async with AsyncExitStack() as stack:
+            stack.callback(abort.abort)
             outbound = _outbound(request, _body(request, stack), abort.signal)
             async with _limit(request.url, request.timeouts.first_byte):
                 answer = await _fetch(request.url, outbound)

@@ -1,6 +1,6 @@
 """An object's file: its bytes, then a footer that says what they are. All of it blocks.
 
-Law: a file without a whole footer isn't an object, and is said to be damaged rather than read short.
+Law: a file without a whole footer isn't an object: it is said to be damaged, never read short.
 
 The footer is JSON with ``etag`` (SHA-256 of the bytes) and ``type``, the JSON's length (4 bytes,
 big-endian) and ``OBO1``. At the end, because a stream's hash is known last; in the same file,

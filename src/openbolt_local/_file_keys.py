@@ -24,9 +24,9 @@ _CONTINUED = "~c"
 _MAX_NAME = 240
 
 _SAFE = frozenset(b"abcdefghijklmnopqrstuvwxyz0123456789-_.")
-_RESERVED = re.compile(r"(con|prn|aux|nul|conin\$|conout\$|com[0-9]|lpt[0-9])(\..*)?", re.DOTALL)
+_RESERVED = re.compile(r"(con|prn|aux|nul|com[0-9]|lpt[0-9])(\..*)?", re.DOTALL)
 _ESCAPE = re.compile(rb"%([0-9a-f]{2})")
-_NAME = re.compile(r"(?:[a-z0-9\-_.]|%[0-9a-f]{2})*(?:~[oc]?)?")
+_NAME = re.compile(r"(?:[a-z0-9\-_.]|%[0-9a-f]{2})+(?:~[oc])?|~o?")
 
 
 def key_path(key: bytes, /) -> tuple[str, ...]:

@@ -107,7 +107,7 @@ def save_screenshot(page: Any) -> None:
 
 def test_a_reload_in_the_middle_of_a_reply_takes_it_up_again(open_page: OpenPage) -> None:
     page = open_page()
-    send(page, f"{PROMPT} [mock:pace=0.05]")
+    send(page, f"{PROMPT} [mock:pace=0.02]")
     page.wait_for_selector(f"{REPLY} .action")
     page.reload()
     page.wait_for_selector("#stop", state="visible")
@@ -212,14 +212,14 @@ def test_the_keyboard_alone_is_enough(open_page: OpenPage) -> None:
     assert page.inner_text("#messages article.user") == "Build me a\ntodo list"
     page.focus("#tab-preview")
     page.keyboard.press("ArrowRight")
-    assert page.get_attribute("#tab-code", "aria-selected") == "true"
+    page.wait_for_selector("#tab-code[aria-selected=true]")
     page.keyboard.press("Tab")
     while page.evaluate("document.activeElement.getAttribute('role')") != "treeitem":
         page.keyboard.press("Tab")
     page.keyboard.press("End")
     page.keyboard.press("Enter")
     last = page.evaluate("document.activeElement.dataset.path")
-    assert page.inner_text(".code-path") == last
+    page.wait_for_function("path => document.querySelector('.code-path').innerText === path", arg=last)
 
 
 @pytest.mark.parametrize("width", [360, 390])

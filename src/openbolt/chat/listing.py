@@ -8,15 +8,18 @@ from attrs import frozen
 
 from openbolt.access import owner_of
 from openbolt.bodies import iso_time, json_response, read_json
-from openbolt.chat.running import RunningTurns
 from openbolt.errors import LockedError
 from openbolt.history import Chat, ChatStore, Message
 from openbolt.http import Request, Response
+from openbolt.paging import page_by_time
 from openbolt.projects.handler import Title
 from openbolt.protocols import LeaseStore
 from openbolt.settings import Settings
 
 __all__ = ["DeleteChat", "ListChats", "ReadChat", "RenameChat"]
+
+# Seconds for which a crash while deleting keeps the chat from being written to.
+_DELETE_TTL = 30.0
 
 
 @frozen
@@ -27,10 +30,14 @@ class ListChats:
     settings: Settings
 
     async def __call__(self, request: Request, /) -> Response:
-        """The caller's chats, the latest change first."""
-        found = await self.chats.list(owner_of(request))
-        rows = [_row(chat) for chat in found[: self.settings.page_size]]
-        return json_response({"chats": rows, "next": None})
+        """The caller's chats, the latest change first; ``next`` goes on with ``?cursor=``."""
+        page, cursor = page_by_time(
+            await self.chats.list(owner_of(request)),
+            lambda chat: (chat.updated_at, chat.id),
+            cursor=request.query_param("cursor"),
+            size=self.settings.page_size,
+        )
+        return json_response({"chats": [_row(chat) for chat in page], "next": cursor})
 
 
 @frozen
@@ -70,14 +77,18 @@ class DeleteChat:
 
     chats: ChatStore
     leases: LeaseStore
-    running: RunningTurns
 
     async def __call__(self, request: Request, /) -> Response:
         """Remove it; 423 while a reply is being written."""
         chat = await self.chats.load(request.path_params["id"], owner=owner_of(request))
-        if await self.leases.holder(f"chat:{chat.id}") is not None:
+        # Held, not only looked at: a turn that began meanwhile would bring half of it back.
+        lease = await self.leases.acquire(f"chat:{chat.id}", ttl=_DELETE_TTL)
+        if lease is None:
             raise LockedError("A reply is being written in this chat; stop it first.")
-        await self.chats.delete(chat.id, owner=chat.owner)
+        try:
+            await self.chats.delete(chat.id, owner=chat.owner)
+        finally:
+            await self.leases.release(lease)
         return Response(204)
 
 

@@ -2,8 +2,9 @@
 
 Law: a turn belongs to its runner, not to a response. Readers come and go; the runner writes to the
 event log, journals every whole file as it closes, and settles exactly once: version committed,
-message stored, last event written, log closed, lease given back - in this order, so that whoever
-sees the end finds everything in its place. Before the model has answered, nothing is stored.
+message stored, lease given back, last event written, log closed - in this order, so that whoever
+sees the end finds everything in its place and can go on at once. Before the model has answered,
+nothing is stored.
 """
 
 from __future__ import annotations
@@ -105,10 +106,12 @@ class TurnRunner:
             with self.running.enter(plan.turn_id, handle):
                 await turn.run()
         finally:
+            await turn.release()
             if not started.done():
-                started.set_exception(UpstreamTimeoutError("The reply was stopped."))
+                started.set_exception(
+                    turn.failure or UpstreamTimeoutError("The reply was stopped.")
+                )
                 started.exception()  # nobody may be waiting any more
-            await self.leases.release(turn.lease)
 
 
 class _Turn:
@@ -122,7 +125,8 @@ class _Turn:
         handle: RunningTurn,
         started: asyncio.Future[None],
     ) -> None:
-        self.lease = lease
+        self.failure: OpenBoltError | None = None
+        self._lease: Lease | None = lease
         self._r = runner
         self._plan = plan
         self._handle = handle
@@ -142,9 +146,14 @@ class _Turn:
         )
         self._begun = False
         self._checkpoints = 0
-        self._failure: OpenBoltError | None = None
         now = runner.clock.monotonic()
         self._began_at = self._alive_at = self._said_at = self._renewed_at = now
+
+    async def release(self) -> None:
+        """Give the chat's lease back; the first call does."""
+        lease, self._lease = self._lease, None
+        if lease is not None:
+            await self._r.leases.release(lease)
 
     async def run(self) -> None:
         keeper = asyncio.create_task(self._keep())
@@ -188,15 +197,14 @@ class _Turn:
                 seconds = self._r.settings.turn_timeout
                 text = f"The reply took over {seconds:g} seconds; what came so far is kept."
                 return self._failed(UpstreamTimeoutError(text))
-            case "broken" if self._failure is not None:
-                return self._failed(self._failure)
+            case "broken" if self.failure is not None:
+                return self._failed(self.failure)
             case _:
                 return "stopped", events.TurnAborted()
 
     def _failed(self, error: OpenBoltError) -> tuple[MessageStatus, events.TurnEvent]:
-        if not self._started.done():
-            self._started.set_exception(error)
-        elif self._begun:
+        self.failure = error
+        if self._begun:
             _log.warning("turn %s failed: %s", self._plan.turn_id, error)
         return "failed", events.TurnFailed(error.public_message, error.code)
 
@@ -282,7 +290,7 @@ class _Turn:
                 try:
                     await self._housekeeping(now)
                 except OpenBoltError as exc:
-                    self._failure = exc
+                    self.failure = exc
                     self._handle.end("broken")
 
     async def _housekeeping(self, now: float) -> None:
@@ -293,10 +301,12 @@ class _Turn:
             self._checkpoints += 1
         if now - self._renewed_at > settings.lease_ttl / 3:
             self._renewed_at = now
-            renewed = await self._r.leases.renew(self.lease, ttl=settings.lease_ttl)
+            renewed = self._lease and await self._r.leases.renew(
+                self._lease, ttl=settings.lease_ttl
+            )
             if renewed is None:
                 raise OpenBoltError("Another writer took over this chat.", code="lease_lost")
-            self.lease = renewed
+            self._lease = renewed
         if now - self._said_at > settings.keepalive:
             self._said_at = now
             data = {"state": "waiting", "seconds": round(now - self._began_at)}
@@ -310,6 +320,7 @@ class _Turn:
             _log.error("turn %s could not be saved: %s", self._plan.turn_id, exc)
             text = "The reply could not be saved; the server keeps a journal of it."
             ending = [events.TurnFailed(text, exc.code)]
+        await self.release()
         await self._r.log.append(self._plan.turn_id, ending)
         await self._r.log.close(self._plan.turn_id)
 

@@ -5,6 +5,7 @@ Law: the same version gives the same bytes, and memory holds one file at a time.
 
 from __future__ import annotations
 
+import stat
 import time
 import zipfile
 from collections.abc import AsyncIterator
@@ -40,7 +41,8 @@ async def zip_version(projects: ProjectStore, manifest: Manifest, /) -> AsyncIte
         for entry in manifest.files:
             info = zipfile.ZipInfo(entry.path, stamp)
             info.compress_type = zipfile.ZIP_DEFLATED
-            info.external_attr = 0o644 << 16
+            info.create_system = 3  # Unix, wherever this runs: the attributes are a mode
+            info.external_attr = (stat.S_IFREG | 0o644) << 16
             archive.writestr(info, await projects.read_blob(entry))
             yield sink.take()
     yield sink.take()

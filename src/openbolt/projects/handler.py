@@ -13,6 +13,7 @@ from openbolt.access import owner_of
 from openbolt.bodies import iso_time, json_response, read_json
 from openbolt.errors import InvalidRequestError, NotFoundError
 from openbolt.http import Headers, Request, Response, StreamBody
+from openbolt.paging import page_by_time
 from openbolt.projects.bundle import zip_version
 from openbolt.projects.paths import normalize_path
 from openbolt.projects.store import Manifest, Project, ProjectStore
@@ -53,10 +54,14 @@ class ListProjects:
     settings: Settings
 
     async def __call__(self, request: Request, /) -> Response:
-        """The caller's projects, the latest change first."""
-        found = await self.projects.list(owner_of(request))
-        rows = [_row(project) for project in found[: self.settings.page_size]]
-        return json_response({"projects": rows, "next": None})
+        """The caller's projects, the latest change first; ``next`` goes on with ``?cursor=``."""
+        page, cursor = page_by_time(
+            await self.projects.list(owner_of(request)),
+            lambda project: (project.updated_at, project.id),
+            cursor=request.query_param("cursor"),
+            size=self.settings.page_size,
+        )
+        return json_response({"projects": [_row(project) for project in page], "next": cursor})
 
 
 @frozen
@@ -98,14 +103,15 @@ class DeleteProject:
 
     async def __call__(self, request: Request, /) -> Response:
         """Remove it with its versions and its preview link."""
-        project_id = request.path_params["id"]
-        await self.projects.delete(project_id, owner=owner_of(request))
-        key = f"project:{project_id}/preview"
-        token = await self.kv.get(key)
+        owner = owner_of(request)
+        project = await self.projects.load(request.path_params["id"], owner=owner)
+        # The project goes last: a failure before leaves something that can be deleted again.
+        token = await self.kv.get(f"project:{project.id}/preview")
         if token is not None:
             await self.kv.delete(f"preview:{token.decode()}")
-        for leftover in [name async for name in self.kv.scan(f"project:{project_id}/")]:
+        for leftover in [name async for name in self.kv.scan(f"project:{project.id}/")]:
             await self.kv.delete(leftover)
+        await self.projects.delete(project.id, owner=owner)
         return Response(204)
 
 
@@ -123,7 +129,7 @@ class ReadFile:
             raise NotFoundError("There is no such file in this version.")
         tag = f'"{entry.blob}"'
         headers = Headers.of({"etag": tag, "cache-control": "private, no-cache"})
-        if tag in (request.headers.get("if-none-match") or ""):
+        if {tag, f"W/{tag}", "*"}.intersection(_listed(request, "if-none-match")):
             return Response(304, headers)
         data = await self.projects.read_blob(entry)
         return Response(200, headers.with_({"content-type": _kind(data)}), data)
@@ -137,11 +143,16 @@ class ListVersions:
     settings: Settings
 
     async def __call__(self, request: Request, /) -> Response:
-        """Every version, the current one first."""
+        """Every version, the current one first; ``next`` goes on with ``?cursor=``."""
         project = await self.projects.load(request.path_params["id"], owner=owner_of(request))
+        below = _number(request, "cursor")
         rows: list[dict[str, Any]] = []
+        cursor: str | None = None
         async for manifest in self.projects.versions(project):
+            if below is not None and manifest.number >= below:
+                continue
             if len(rows) == self.settings.page_size:
+                cursor = str(rows[-1]["number"])
                 break
             rows.append(
                 {
@@ -151,7 +162,7 @@ class ListVersions:
                     "files": len(manifest.files),
                 }
             )
-        return json_response({"versions": rows, "next": None})
+        return json_response({"versions": rows, "next": cursor})
 
 
 @frozen
@@ -175,12 +186,22 @@ class ExportProject:
 
 async def _version(projects: ProjectStore, request: Request) -> tuple[Project, Manifest]:
     project = await projects.load(request.path_params["id"], owner=owner_of(request))
-    text = request.query_param("version")
+    return project, await projects.manifest(project, number=_number(request, "version"))
+
+
+def _number(request: Request, name: str) -> int | None:
+    text = request.query_param(name)
     if text is None:
-        return project, await projects.manifest(project)
+        return None
     if not (text.isascii() and text.isdigit() and len(text) <= 9):
-        raise InvalidRequestError("version: must be a whole number", field="version")
-    return project, await projects.manifest(project, number=int(text))
+        raise InvalidRequestError(f"{name}: must be a whole number", field=name)
+    return int(text)
+
+
+def _listed(request: Request, name: str) -> list[str]:
+    """The members of a comma-separated field, however many lines it takes."""
+    lines = ",".join(request.headers.get_all(name))
+    return [part.strip() for part in lines.split(",")]
 
 
 def _row(project: Project) -> dict[str, Any]:

@@ -163,6 +163,9 @@ class ProjectStore:
         project = Project(project_id, owner, title, now, now)
         await self.kv.set(_owner_key(owner, project_id), b"")
         if not await self._heads.swap(_head_key(project_id), project.to_bytes(), seen=None):
+            taken = await self._heads.load(_head_key(project_id))
+            if taken is not None and Project.from_bytes(taken.data).owner != owner:
+                await self.kv.delete(_owner_key(owner, project_id))
             raise ConflictError("There is a project with this id.")
         return project
 
