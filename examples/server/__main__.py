@@ -37,7 +37,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     except ConfigurationError as exc:
         print(exc.public_message, file=sys.stderr)
         return 2
-    url = f"http://{options.host}:{options.port}"
+    host = f"[{options.host}]" if ":" in options.host else options.host
+    url = f"http://{host}:{options.port}"
     print(f"openbolt serves {url} and keeps its data in {settings.data}", flush=True)
     if options.open:
         Timer(1.5, webbrowser.open, [url]).start()

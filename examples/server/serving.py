@@ -47,7 +47,7 @@ def read_settings(mapping: Mapping[str, str], /, *, host: str, data: str | None)
             f"python -m examples.server --host {host}",
             setting="password",
         )
-    if settings.allowed_hosts == LOOPBACK_HOSTS:
+    if settings.allowed_hosts == LOOPBACK_HOSTS and not settings.public_url:
         raise ConfigurationError(
             f"Not serving on {host}: say under which host names browsers reach it, for example\n"
             "  OPENBOLT_ALLOWED_HOSTS=builder.example,192.0.2.7",

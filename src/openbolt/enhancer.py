@@ -25,8 +25,9 @@ from openbolt.settings import Settings
 
 __all__ = ["Enhance", "EnhancerBody", "TagFilter"]
 
-_TAG = re.compile(r"<(?=\s*/?\s*bolt)")
-_MAYBE_TAG = re.compile(r"<\s{0,16}/?\s{0,16}(?:b(?:o(?:l)?)?)?\Z")
+# No more blanks than `ArtifactParser` puts up with: without a bound the search would be quadratic.
+_TAG = re.compile(r"<(?=\s{0,16}(?:/\s{0,16})?bolt)")
+_MAYBE_TAG = re.compile(r"<\s{0,16}(?:/\s{0,16})?(?:b(?:o(?:l)?)?)?\Z")
 
 
 class TagFilter:

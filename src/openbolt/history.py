@@ -172,12 +172,12 @@ class ChatStore:
         return [_message(raw) for raw in found if raw is not None]
 
     async def delete(self, chat_id: str, /, *, owner: str) -> None:
-        """Remove a chat and its messages."""
+        """Remove a chat and its messages; what failed half-way can be asked for again."""
         await self.load(chat_id, owner=owner)
-        await self.heads.discard(_head_key(chat_id))
         prefix = _message_key(chat_id, "")
         for key in [key async for key in self.kv.scan(prefix)]:
             await self.kv.delete(key)
+        await self.heads.discard(_head_key(chat_id))
         await self.kv.delete(_owner_key(owner, chat_id))
 
     async def _change(self, chat_id: str, change: Callable[[Chat], Chat]) -> Chat:
@@ -197,9 +197,7 @@ class ChatStore:
         await self.kv.set(_message_key(chat_id, message.id), data)
 
 
-def _merged(
-    current: Sequence[str], wanted: Sequence[str], seen: Sequence[str]
-) -> tuple[str, ...]:
+def _merged(current: Sequence[str], wanted: Sequence[str], seen: Sequence[str]) -> tuple[str, ...]:
     others = [i for i in current if i not in seen and i not in wanted]
     new = next((at for at, i in enumerate(wanted) if i not in seen), len(wanted))
     return (*wanted[:new], *others, *wanted[new:])

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable
 
 from attrs import frozen
 
@@ -29,30 +30,42 @@ class Alive:
 
 @frozen
 class Ready:
-    """``GET /readyz``: every store answers."""
+    """``GET /readyz``: every store answers, within ``timeout`` seconds."""
 
     kv: KeyValueStore
     objects: ObjectStore
     leases: LeaseStore
+    timeout: float = 5.0
 
     async def __call__(self, request: Request, /) -> Response:  # noqa: ARG002
         """200 if each store answered, else 503; names which did not."""
-        checks = {
-            "kv": await _answers("kv", lambda: self.kv.get("ready:probe")),
-            "objects": await _answers("objects", lambda: self.objects.head("ready/probe")),
-            "leases": await _answers("leases", lambda: self.leases.holder("ready:probe")),
+        asked = {
+            "kv": self.kv.get("ready:probe"),
+            "objects": self.objects.head("ready/probe"),
+            "leases": self.leases.holder("ready:probe"),
         }
-        ready = all(checks.values())
+        answers = await asyncio.gather(
+            *(_answers(name, asking, self.timeout) for name, asking in asked.items())
+        )
+        checks = dict(zip(asked, answers, strict=True))
+        ready = all(answers)
         stores = {name: "ok" if fine else "failing" for name, fine in checks.items()}
         status = "ok" if ready else "unavailable"
         return json_response({"status": status, "stores": stores}, status=200 if ready else 503)
 
 
-async def _answers(name: str, ask: Callable[[], Awaitable[object]]) -> bool:
+async def _answers(name: str, asking: Awaitable[object], timeout: float) -> bool:
     try:
-        await ask()
+        async with asyncio.timeout(timeout):
+            await asking
+    except TimeoutError:
+        _log.warning("readiness: %s does not answer within %g s", name, timeout)
+        return False
     except OpenBoltError as exc:
         _log.warning("readiness: %s does not answer: %s", name, exc)
+        return False
+    except Exception:
+        _log.exception("readiness: %s broke", name)
         return False
     return True
 

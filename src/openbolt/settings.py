@@ -8,6 +8,7 @@ Law: the core never reads the environment. Whoever starts the application hands 
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable, Mapping
 from decimal import Decimal, InvalidOperation
 from typing import Any
@@ -22,6 +23,7 @@ __all__ = ["LOOPBACK_HOSTS", "Settings", "variable_name"]
 
 LOOPBACK_HOSTS = ("localhost", "127.0.0.1", "[::1]")
 MIB = 1024 * 1024
+_PREVIEW_ORIGIN = re.compile(r"https?://[A-Za-z0-9._-]*\{token\}[A-Za-z0-9._-]*(?::[0-9]{1,5})?/?")
 
 
 def variable_name(name: str, /) -> str:
@@ -45,18 +47,17 @@ def _amount(_: Any, attribute: Any, value: Decimal | None) -> None:
     if value is not None and not (value.is_finite() and value >= 0):
         name = attribute.name
         raise ConfigurationError(
-            f"{name} must be an amount, zero or more, not {value}; set {_variable(name)}.",
+            f"{name} must be an amount, zero or more, not {value}; set {variable_name(name)}.",
             setting=name,
         )
 
 
 def _without_password(url: str | None) -> str:
-    """A URL as it may be shown: less what stands before an ``@`` in its host."""
+    """A URL as it may be shown: less all that stands before an ``@``."""
     if url is None:
         return "None"
-    before, separator, after = url.partition("://")
-    authority, slash, path = after.partition("/")
-    return repr(f"{before}{separator}{authority.rpartition('@')[2]}{slash}{path}")
+    scheme, separator, rest = url.rpartition("://")
+    return repr(f"{scheme}{separator}{rest.rpartition('@')[2]}")
 
 
 def _is_http_url(value: str) -> bool:
@@ -72,25 +73,17 @@ def _http_url(_: Any, attribute: Any, value: str | None) -> None:
         name = attribute.name
         raise ConfigurationError(
             f"{name} must be an http(s) URL, not {_without_password(value)}; "
-            f"set {_variable(name)}.",
+            f"set {variable_name(name)}.",
             setting=name,
         )
 
 
 def _preview_pattern(_: Any, attribute: Any, value: str | None) -> None:
-    if value is None:
-        return
-    # A token in the place of the mark, and all else as in an origin.
-    example = value.replace("{token}", "t", 1).rstrip("/")
-    in_host = "{token}" in value.partition("://")[2].partition("/")[0]
-    is_origin = _is_http_url(example) and not example.partition("://")[2].strip(
-        "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-._:"
-    )
-    if not (in_host and is_origin):
+    if value is not None and not _PREVIEW_ORIGIN.fullmatch(value):
         name = attribute.name
         raise ConfigurationError(
             f"{name} must be an origin with {{token}} in its host, as "
-            f"https://{{token}}.preview.example, not {value!r}; set {_variable(name)}.",
+            f"https://{{token}}.preview.example, not {value!r}; set {variable_name(name)}.",
             setting=name,
         )
 
@@ -109,16 +102,11 @@ class Settings:
         kv: ``sqlite``, ``memory`` or a ``redis://`` URL.
         objects: ``files``, ``memory`` or an ``s3://`` URL.
         secret_keys: Keys that encrypt what is stored; the first encrypts, all decrypt.
-        github_client_id: Of the OAuth app that people sign in with; None: no sign-in by GitHub.
-        github_client_secret: Of the same app.
-        github_url: GitHub's own, or where a GitHub Enterprise server is reached.
         github_client_id: Of the OAuth app that people sign in with.
         github_client_secret: Its secret.
         github_url: GitHub, or a GitHub Enterprise server.
         password: What the local server asks browsers for (HTTP Basic); None asks for nothing.
         public_url: Where browsers reach the application, if a proxy stands before it.
-        password: Asked for by the browser (HTTP Basic); None: whoever reaches the server is its
-            one user.
         preview_origin: Pattern of preview origins with ``{token}`` in the host, as
             ``https://{token}.preview.example``; None: ``{token}.localhost`` on loopback, else by
             path in a sandbox.
@@ -148,7 +136,6 @@ class Settings:
         page_size: Rows of a list at most.
         budget_usd_per_turn: Spending at which a turn isn't continued; None: no limit.
         notice: A sentence that the page shows above the chat (the mock's, for example).
-        provider_name: Who answers, as the page is told; ``mock`` for the local stand-in.
         provider_name: Who answers, as ``GET /api/models`` says it.
     """
 

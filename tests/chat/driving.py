@@ -21,6 +21,7 @@ from openbolt_local.memory import MemoryKeyValueStore, MemoryLeaseStore, MemoryO
 from openbolt_local.mocks import AnthropicMock
 
 JSON = "application/json"
+KEY = "sk-ant-very-secret"
 
 
 async def _bytes(data: bytes) -> AsyncIterator[bytes]:
@@ -49,7 +50,7 @@ class App:
         clock = SystemClock()
         kv = MemoryKeyValueStore(clock)
         self._sender = AiohttpSender()
-        self.provider: ModelProvider = MessagesProvider(self._sender, mock.url, "key")
+        self.provider: ModelProvider = MessagesProvider(self._sender, mock.url, KEY)
         self.dependencies = Dependencies(
             kv=kv,
             atomic=kv,

@@ -138,6 +138,7 @@ class ReplyAssembler:
                     self._count(usage)
                 case ThinkingOpened():
                     self._end_text(out)
+                    self._end_reasoning(out)
                     self._reasoning = self._next_part("r")
                     out.append(events.ReasoningStarted(self._reasoning))
                 case ThinkingClosed(block):

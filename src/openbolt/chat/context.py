@@ -16,6 +16,9 @@ from openbolt.projects.store import FileEntry, Manifest, ProjectStore
 __all__ = ["Context", "choose_files"]
 
 _MAX_FILE_BYTES = 256 * 1024
+_HEADING = "The project's files as they are now:\n"
+# A shorter file is cheap to show, and stands in a reply by chance.
+_MIN_REPEATED = 64
 _ENTRY_POINTS = ("index.html", "package.json", "src/main", "src/app", "style.css", "script.js")
 
 
@@ -61,20 +64,21 @@ async def choose_files(
 
     Args:
         prompt: The user's message.
-        said: Raw replies that the model is shown anyway: a file that stands in one of them as it
-            is now isn't repeated.
+        said: Raw replies that the model is shown anyway, the oldest first: a file that stands as
+            it is now in the last one that writes it isn't repeated.
         budget: Estimated tokens.
     """
+    heading = estimate_tokens(_HEADING)
     shown: list[str] = []
     included: list[str] = []
     omitted: list[tuple[str, str]] = []
-    left = budget
+    left = budget - heading
     for entry in sorted(manifest.files, key=lambda e: _rank(e, prompt)):
         text, why = await _text(projects, entry, left)
         if text is None:
             omitted.append((entry.path, why))
             continue
-        if any(text.strip() in reply for reply in said):
+        if _is_repeated(entry.path, text.strip(), said):
             omitted.append((entry.path, "already in the conversation"))
             continue
         block = f'<file path="{entry.path}">\n{text}</file>\n'
@@ -85,8 +89,19 @@ async def choose_files(
         left -= cost
         shown.append(block)
         included.append(entry.path)
-    text = f"The project's files as they are now:\n{''.join(shown)}" if shown else ""
+    if not shown:
+        return Context("", (), tuple(omitted), 0, manifest.number)
+    text = _HEADING + "".join(shown)
     return Context(text, tuple(included), tuple(omitted), budget - left, manifest.number)
+
+
+def _is_repeated(path: str, body: str, said: Sequence[str]) -> bool:
+    """Whether the last reply that writes the file (not only speaks of it) has it as it is now."""
+    if len(body) < _MIN_REPEATED:
+        return False
+    attributes = (f'{path}"', f"{path}'")
+    writing = (r for r in reversed(said) if any(attribute in r for attribute in attributes))
+    return body in next(writing, "")
 
 
 def _rank(entry: FileEntry, prompt: str) -> tuple[int, int, str]:

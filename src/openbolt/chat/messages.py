@@ -88,6 +88,8 @@ def read_submission(
             raise _invalid(name, "must be 1 to 128 of A-Z a-z 0-9 . _ -")
     if body.trigger not in {"submit-message", "regenerate-message"}:
         raise _invalid("trigger", "must be 'submit-message' or 'regenerate-message'")
+    if body.model is not None and not (len(body.model) <= 256 and body.model.isprintable()):
+        raise _invalid("model", "must be a name of at most 256 printable characters")
     if not body.messages:
         raise _invalid("messages", "must not be empty")
     messages = [
@@ -100,10 +102,10 @@ def read_submission(
     regenerate = body.trigger == "regenerate-message"
     if last != len(messages) - 1 and not regenerate:
         raise _invalid(f"messages[{len(messages) - 1}].role", "the last message must be a user's")
+    where = f"messages[{last}].{'content' if body.messages[last].parts is None else 'parts'}"
     if not messages[last].text.strip():
-        raise _invalid(f"messages[{last}].content", "is empty")
+        raise _invalid(where, "is empty")
     if len(messages[last].text.encode("utf-8", "surrogatepass")) > max_message_bytes:
-        where = f"messages[{last}].content"
         raise PayloadTooLargeError(f"{where}: is over {max_message_bytes} bytes", field=where)
     return Submission(
         messages[last],
@@ -158,8 +160,10 @@ def _join(parts: Sequence[Any], where: str, *, strict: bool) -> str:
             if not isinstance(part.get("text"), str):
                 raise _invalid(f"{at}.text", "must be a string")
             texts.append(part["text"])
-        elif strict and not str(kind).startswith(("data-", "step-start")):
-            raise _invalid(f"{at}.type", f"{kind!r} parts are not supported; send text")
+        elif not isinstance(kind, str):
+            raise _invalid(f"{at}.type", "is missing" if kind is None else "must be a string")
+        elif strict and kind != "step-start" and not kind.startswith("data-"):
+            raise _invalid(f"{at}.type", f"{kind[:40]!r} parts are not supported; send text")
     return "\n".join(texts)
 
 

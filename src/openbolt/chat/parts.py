@@ -26,7 +26,7 @@ class PartsBuilder:
     def __init__(self) -> None:
         self._parts: list[dict[str, Any]] = []
         self._texts: dict[int, list[str]] = {}
-        self._open: list[str] = []
+        self._open: dict[str, list[str]] = {}
         self._data: dict[tuple[str, str], dict[str, Any]] = {}
 
     def add(self, events: Iterable[TurnEvent], /) -> None:
@@ -34,11 +34,11 @@ class PartsBuilder:
         for event in events:
             match event:
                 case TextDelta() | ReasoningDelta():
-                    self._open.append(event.delta)
+                    self._open[event.part_id].append(event.delta)
                 case TextStarted():
-                    self._begin("text")
+                    self._begin("text", event.part_id)
                 case ReasoningStarted():
-                    self._begin("reasoning")
+                    self._begin("reasoning", event.part_id)
                 case DataPart(transient=False):
                     self._put(event)
                 case _:
@@ -47,12 +47,12 @@ class PartsBuilder:
     def parts(self) -> tuple[Mapping[str, Any], ...]:
         """The parts so far."""
         return tuple(
-            {**part, "text": "".join(self._texts[index])} if index in self._texts else part
+            {**part, "text": "".join(self._texts[index])} if index in self._texts else {**part}
             for index, part in enumerate(self._parts)
         )
 
-    def _begin(self, kind: str) -> None:
-        self._open = self._texts[len(self._parts)] = []
+    def _begin(self, kind: str, part_id: str) -> None:
+        self._open[part_id] = self._texts[len(self._parts)] = []
         self._parts.append({"type": kind, "text": "", "state": "done"})
 
     def _put(self, event: DataPart) -> None:

@@ -127,7 +127,7 @@ def _ui_frame(event: TurnEvent) -> dict[str, Any]:
 
 
 class DataStream:
-    """The line protocol of ``ai`` 4."""
+    """The line protocol of ``ai`` 4; a finish without ``usage`` tells a reader who came late."""
 
     headers: ClassVar[dict[str, str]] = {
         "content-type": "text/plain; charset=utf-8",
@@ -136,7 +136,7 @@ class DataStream:
     }
 
     def __init__(self) -> None:
-        self._usage = {"promptTokens": 0, "completionTokens": 0}
+        self._usage: dict[str, int] | None = None
 
     def encode(self, _first: int, events: Sequence[TurnEvent], /) -> bytes:
         """See `WireForm`."""
@@ -161,13 +161,16 @@ class DataStream:
                 row = {"type": f"data-{name}", "id": part_id, "data": payload}
                 if name != "usage":
                     return [_line("2", [row])]
-                self._usage = {
+                usage = self._usage = {
                     "promptTokens": payload["inputTokens"],
                     "completionTokens": payload["outputTokens"],
                 }
-                return [_line("2", [row]), _line("8", [{"type": "usage", "value": self._value()}])]
+                value = {**usage, "totalTokens": sum(usage.values())}
+                return [_line("2", [row]), _line("8", [{"type": "usage", "value": value}])]
             case TurnFinished(reason):
-                end = {"finishReason": reason, "usage": self._usage}
+                end: dict[str, Any] = {"finishReason": reason}
+                if self._usage is not None:
+                    end["usage"] = self._usage
                 return [_line("e", {**end, "isContinued": False}), _line("d", end)]
             case TurnAborted():
                 return [_line("2", [{"type": "abort"}])]
@@ -175,9 +178,6 @@ class DataStream:
                 return [_line("3", text)]
             case _:
                 return []
-
-    def _value(self) -> dict[str, int]:
-        return {**self._usage, "totalTokens": sum(self._usage.values())}
 
 
 class PlainText:
@@ -209,7 +209,7 @@ class PlainText:
 def choose_form(request: Request, /) -> WireForm:
     """The form that a request asks for: ``?protocol=`` first, then ``Accept``, then the default."""
     asked = request.query_param("protocol")
-    accept = request.headers.get("accept") or ""
+    accept = (request.headers.get("accept") or "").lower()
     if asked == "data" or (asked is None and "text/x-ai-data-stream" in accept):
         return DataStream()
     if asked == "text":

@@ -7,6 +7,7 @@ refused, never guessed.
 
 from __future__ import annotations
 
+import re
 import unicodedata
 
 from openbolt.errors import InvalidRequestError
@@ -19,8 +20,12 @@ _MAX_SEGMENT_BYTES = 255
 _WORK_FOLDER = "/home/project/"
 _FORBIDDEN = frozenset('\\:*?"<>|')
 _DEVICES = frozenset(
-    ["con", "prn", "aux", "nul"] + [f"{name}{n}" for name in ("com", "lpt") for n in range(1, 10)]
+    ["con", "prn", "aux", "nul", "conin$", "conout$"]
+    + [f"{name}{n}" for name in ("com", "lpt") for n in "0123456789¹²³"]
 )
+# ``git~1`` is what Windows calls ``.git`` for short.
+_GIT = frozenset([".git", "git~1"])
+_HERE = re.compile(r"(?:\./+)+")
 
 
 def normalize_path(raw: str, /) -> str:
@@ -33,8 +38,8 @@ def normalize_path(raw: str, /) -> str:
     """
     text = unicodedata.normalize("NFC", raw.strip())
     text = text.removeprefix(_WORK_FOLDER) if text.startswith(_WORK_FOLDER) else text.lstrip("/")
-    while text.startswith("./"):
-        text = text[2:].lstrip("/")
+    if here := _HERE.match(text):
+        text = text[here.end() :]
     if not text:
         raise _refused(raw, "is empty")
     if any(unicodedata.category(char) in {"Cc", "Cs", "Zl", "Zp"} for char in text):
@@ -55,9 +60,11 @@ def _check_segment(raw: str, segment: str) -> None:
         raise _refused(raw, "has a segment that begins with a space or ends in a space or dot")
     if len(segment.encode()) > _MAX_SEGMENT_BYTES:
         raise _refused(raw, f"has a segment over {_MAX_SEGMENT_BYTES} bytes")
-    if segment.partition(".")[0].lower() in _DEVICES:
+    if segment.partition(".")[0].rstrip().lower() in _DEVICES:
         raise _refused(raw, f"names a device ({segment})")
-    if segment.lower() == ".git":
+    # macOS leaves invisible characters out when it compares names.
+    seen = "".join(char for char in segment if unicodedata.category(char) != "Cf")
+    if seen.lower() in _GIT:
         raise _refused(raw, "lies in .git, whose hooks would run on the machine of whoever exports")
 
 

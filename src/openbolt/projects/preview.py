@@ -8,7 +8,6 @@ that gives them an opaque origin. The token is a capability with an expiry; no c
 from __future__ import annotations
 
 import json
-import mimetypes
 import re
 from datetime import UTC, datetime
 from urllib.parse import urlsplit
@@ -17,9 +16,9 @@ from attrs import frozen
 
 from openbolt.access import owner_of
 from openbolt.bodies import json_response
-from openbolt.errors import MethodNotAllowedError, NotFoundError
+from openbolt.errors import ConfigurationError, MethodNotAllowedError, NotFoundError
 from openbolt.http import Handler, Headers, Request, Response
-from openbolt.projects.store import FileEntry, Manifest, ProjectStore
+from openbolt.projects.store import FileEntry, Manifest, Project, ProjectStore
 from openbolt.protocols import Clock, KeyValueStore, TokenSource
 from openbolt.settings import LOOPBACK_HOSTS, Settings
 
@@ -36,8 +35,28 @@ _TYPES = {
     "svg": "image/svg+xml",
     "md": "text/plain; charset=utf-8",
     "txt": "text/plain; charset=utf-8",
+    "csv": "text/csv; charset=utf-8",
+    "xml": "application/xml",
+    "map": "application/json",
     "wasm": "application/wasm",
     "webmanifest": "application/manifest+json",
+    "pdf": "application/pdf",
+    "png": "image/png",
+    "jpg": "image/jpeg",
+    "jpeg": "image/jpeg",
+    "gif": "image/gif",
+    "webp": "image/webp",
+    "avif": "image/avif",
+    "ico": "image/x-icon",
+    "mp3": "audio/mpeg",
+    "ogg": "audio/ogg",
+    "wav": "audio/wav",
+    "mp4": "video/mp4",
+    "webm": "video/webm",
+    "woff": "font/woff",
+    "woff2": "font/woff2",
+    "ttf": "font/ttf",
+    "otf": "font/otf",
 }
 _SANDBOX = "sandbox allow-scripts allow-forms allow-modals allow-popups allow-downloads"
 
@@ -63,8 +82,7 @@ class MakePreview:
         known = await self.kv.get(key)
         token = known.decode() if known else self.tokens.token()
         ttl = self.settings.preview_ttl
-        record = json.dumps({"project": project.id, "owner": owner}).encode()
-        await self.kv.set(f"preview:{token}", record, ttl=ttl)
+        await self.kv.set(f"preview:{token}", _record(project), ttl=ttl)
         await self.kv.set(key, token.encode(), ttl=ttl)
         expires = datetime.fromtimestamp(self.clock.now() + ttl, UTC)
         body = {
@@ -77,6 +95,8 @@ class MakePreview:
     def _url(self, request: Request, token: str) -> str | None:
         if self.settings.preview_origin:
             return self.settings.preview_origin.replace("{token}", token).rstrip("/") + "/"
+        if request.root_path:
+            return None  # a mounted application isn't given the paths above its mount point
         host, _, port = request.host.rpartition(":")
         if not port.isdigit():
             host, port = request.host, ""
@@ -95,8 +115,11 @@ class ShowPreview:
 
     async def __call__(self, request: Request, /) -> Response:
         """A file by path, in a sandbox."""
-        params = request.path_params
-        return await self.show(params["token"], params.get("path", ""), sandboxed=True)
+        token = request.path_params["token"]
+        if request.path.endswith(f"/{token}") and _TOKEN.fullmatch(token):
+            # Without the slash, relative links would lead out of the preview.
+            return Response(308, Headers.of(location=f"{request.root_path}/preview/{token}/"))
+        return await self.show(token, request.path_params.get("path", ""), sandboxed=True)
 
     async def show(self, token: str, path: str, /, *, sandboxed: bool) -> Response:
         """A file of the project that the token stands for, as it is now."""
@@ -108,6 +131,8 @@ class ShowPreview:
         try:
             project = await self.projects.load(record["project"], owner=record["owner"])
         except NotFoundError:
+            project = None
+        if project is None or _record(project) != raw:
             return _plain(404, headers, "This project was deleted.")
         entry = _find(await self.projects.manifest(project), path)
         if entry is None:
@@ -135,8 +160,18 @@ class ShowPreview:
         )
 
 
+def _record(project: Project) -> bytes:
+    """What a link stands for: this project, not a later one under the same id."""
+    data = {"project": project.id, "owner": project.owner, "created": project.created_at}
+    return json.dumps(data).encode()
+
+
 def serve_preview_hosts(handler: Handler, /, show: ShowPreview, settings: Settings) -> Handler:
-    """Answer preview hosts with previews and nothing else; the rest goes on to the handler."""
+    """Answer preview hosts with previews and nothing else; the rest goes on to the handler.
+
+    Raises:
+        ConfigurationError: When made: ``preview_origin`` has no ``{token}`` in its host.
+    """
     pattern = _host_pattern(settings)
 
     async def served(request: Request, /) -> Response:
@@ -153,7 +188,15 @@ def serve_preview_hosts(handler: Handler, /, show: ShowPreview, settings: Settin
 def _host_pattern(settings: Settings) -> re.Pattern[str]:
     token = r"(?P<token>[a-z2-7]{26})"
     if settings.preview_origin:
-        before, _, after = urlsplit(settings.preview_origin).netloc.partition("{token}")
+        parts = urlsplit(settings.preview_origin)
+        before, found, after = parts.netloc.partition("{token}")
+        if parts.scheme not in {"http", "https"} or not found or parts.path.strip("/"):
+            raise ConfigurationError(
+                "preview_origin must be an origin with {token} in its host, as "
+                f"https://{{token}}.preview.example, not {settings.preview_origin!r}; "
+                "set OPENBOLT_PREVIEW_ORIGIN.",
+                setting="preview_origin",
+            )
         return re.compile(re.escape(before.lower()) + token + re.escape(after.lower()))
     return re.compile(token + r"\.localhost(?::\d{1,5})?")
 
@@ -169,8 +212,8 @@ def _find(manifest: Manifest, path: str) -> FileEntry | None:
 
 
 def _content_type(path: str) -> str:
-    known = _TYPES.get(path.rpartition(".")[2].lower())
-    return known or mimetypes.guess_type(path)[0] or "application/octet-stream"
+    # Not by `mimetypes`, which asks the machine (on Windows, its registry).
+    return _TYPES.get(path.rpartition(".")[2].lower(), "application/octet-stream")
 
 
 def _plain(status: int, headers: Headers, text: str) -> Response:

@@ -1,0 +1,210 @@
+"""What a client sees, and what is kept, when something goes wrong on the way."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Any
+
+import chat_driving
+import pytest
+from chat_driving import App, artifact, file, files_saved, frames_of, kinds, only, visible
+
+from openbolt.errors import BackendError
+from openbolt_local.memory import MemoryObjectStore
+from openbolt_local.mocks import Reply
+
+HALF = "Here.\n" + artifact(file("a.js", "whole()"))
+# Enough small deltas that a fault after N of them has both text and a whole file behind it.
+CHUNKS = ["Here.\n", artifact(file("a.js", "whole()")), "more ", "and more ", "and more"]
+
+
+@pytest.mark.parametrize(
+    ("fault", "status", "code"),
+    [
+        ("400", 502, "upstream_error"),
+        ("401", 502, "upstream_error"),
+        ("403", 502, "upstream_error"),
+        ("413", 502, "upstream_error"),
+        ("429 retry-after=7", 429, "upstream_rate_limited"),
+        ("500", 502, "upstream_error"),
+        ("529", 503, "upstream_overloaded"),
+    ],
+)
+async def test_a_refusal_before_the_first_byte_is_a_status_and_nothing_is_stored(
+    app: App, fault: str, status: int, code: str
+) -> None:
+    app.mock.enqueue(Reply(fault=fault))
+    response = await app.start("hi", id="c", projectId="p")
+    assert response.status == status
+    body = await app.read(response)
+    assert f'"code": "{code}"'.encode() in body
+    assert (await app.call("GET", "/api/chats"))[1]["chats"] == []
+    assert (await app.call("GET", "/api/projects"))[1]["projects"] == []
+    assert response.headers.get("retry-after") == ("7" if "429" in fault else None)
+
+
+async def test_the_servers_key_never_shows_in_what_the_client_is_told(app: App) -> None:
+    app.mock.enqueue(Reply(fault="401"))
+    response = await app.start("hi")
+    assert chat_driving.KEY.encode() not in await app.read(response)
+    assert app.mock.requests[0].headers["x-api-key"] == chat_driving.KEY
+
+
+@pytest.mark.parametrize(
+    "fault", ["reset after=3", "cut after=3", "eof after=3", "error-event after=3",
+              "malformed-json after=3", "malformed-sse after=3"],
+)  # fmt: skip
+async def test_a_failure_in_mid_stream_is_one_error_event_and_whole_files_are_kept(
+    app: App, fault: str
+) -> None:
+    app.mock.enqueue(Reply(chunks=CHUNKS, fault=fault))
+    frames = await app.chat("hi", id="c", projectId="p")
+    assert kinds(frames)[-2:] == ["error", "[DONE]"]
+    assert len(only(frames, "error")) == 1
+    assert files_saved(frames) == {"a.js": "saved"}
+    assert await app.file("p", "a.js") == "whole()\n"
+    _, chat = await app.call("GET", "/api/chats/c")
+    assert chat["messages"][-1]["metadata"]["status"] == "failed"
+    assert visible(frames).startswith("Here.\n")
+
+
+async def test_after_a_failed_turn_the_chat_goes_on(app: App) -> None:
+    app.mock.enqueue(Reply(chunks=CHUNKS, fault="reset after=3"), "better")
+    await app.chat("hi", id="c")
+    assert visible(await app.chat("again", id="c")) == "better"
+
+
+async def test_a_silent_model_is_given_up(make_app: Callable[..., App]) -> None:
+    app = make_app(silence_timeout=0.1)
+    app.mock.enqueue(Reply(chunks=CHUNKS, fault="stall after=2"))
+    frames = await app.chat("hi", projectId="p")
+    [error] = only(frames, "error")
+    assert error["errorText"] == (
+        "The model sent nothing for 0.1 seconds; what came so far is kept."
+    )
+    assert files_saved(frames) == {"a.js": "saved"}
+
+
+async def test_pings_count_as_life_until_the_deadline(make_app: Callable[..., App]) -> None:
+    app = make_app(silence_timeout=0.5, turn_timeout=1.0)
+    app.mock.enqueue(Reply(chunks=CHUNKS, fault="stall-ping after=2 every=0.05"))
+    [error] = only(await app.chat("hi"), "error")
+    assert error["errorText"] == "The reply took over 1 seconds; what came so far is kept."
+
+
+async def test_a_model_that_never_answers_is_a_504(make_app: Callable[..., App]) -> None:
+    app = make_app(silence_timeout=0.1)
+    app.mock.enqueue(Reply("late", fault="delay=30"))
+    status, body = await app.call(
+        "POST", "/api/chat", {"messages": [{"role": "user", "content": "hi"}]}
+    )
+    assert (status, body["error"]["code"]) == (504, "upstream_timeout")
+
+
+async def test_stop_ends_the_model_call_and_keeps_what_came(app: App) -> None:
+    app.mock.enqueue(Reply(chunks=CHUNKS, fault="stall after=3"))
+    response = await app.start("hi", id="c", projectId="p")
+    reading = asyncio.ensure_future(app.read(response))
+    while (await app.call("GET", "/api/projects/p"))[0] == 404:
+        await asyncio.sleep(0)
+    assert await app.call("POST", "/api/chat/c/stop") == (200, {"stopped": True})
+    frames = frames_of(await reading)
+    await asyncio.wait_for(app.mock.idle(), 1.0)
+    assert kinds(frames)[-2:] == ["abort", "[DONE]"]
+    assert await app.call("POST", "/api/chat/c/stop") == (200, {"stopped": False})
+    _, chat = await app.call("GET", "/api/chats/c")
+    assert chat["messages"][-1]["metadata"]["status"] == "stopped"
+
+
+async def test_when_the_last_reader_goes_the_model_call_ends(app: App) -> None:
+    app.mock.enqueue(Reply(chunks=CHUNKS, fault="stall after=3"))
+    response = await app.start("hi", id="c")
+    await response.body.aclose()  # type: ignore[union-attr]
+    await asyncio.wait_for(app.mock.idle(), 1.0)
+    await app.drain()
+    _, chat = await app.call("GET", "/api/chats/c")
+    assert chat["messages"][-1]["metadata"]["status"] == "stopped"
+
+
+async def test_within_the_grace_a_turn_goes_on_without_readers(
+    make_app: Callable[..., App],
+) -> None:
+    app = make_app(disconnect_grace=30.0)
+    app.mock.enqueue(TWO := "a whole reply")
+    response = await app.start("hi", id="c")
+    await response.body.aclose()  # type: ignore[union-attr]
+    await app.drain()
+    _, chat = await app.call("GET", "/api/chats/c")
+    assert chat["messages"][-1]["parts"][0]["text"] == TWO
+    assert chat["messages"][-1]["metadata"]["status"] == "complete"
+
+
+async def test_a_body_that_nobody_reads_holds_nothing_open(app: App) -> None:
+    app.mock.enqueue(Reply(chunks=CHUNKS, fault="stall after=3"))
+    response = await app.start("hi", id="c")
+    await response.body.aclose()  # type: ignore[union-attr]
+    await response.body.aclose()  # type: ignore[union-attr]
+    await app.drain()
+    assert (await app.call("GET", "/api/chats/c"))[1]["running"] is False
+
+
+async def test_a_reply_over_the_limit_is_ended_and_what_came_is_kept(
+    make_app: Callable[..., App],
+) -> None:
+    app = make_app(max_reply_bytes=1024)
+    app.mock.enqueue(Reply(chunks=["x" * 600, "y" * 600, "z" * 600]))
+    frames = await app.chat("hi", id="c")
+    assert "over 1024 bytes" in only(frames, "error")[0]["errorText"]
+    assert visible(frames).startswith("x" * 600)
+
+
+class _FullDisk(MemoryObjectStore):
+    async def put(self, *args: Any, **kwargs: Any) -> Any:
+        raise BackendError("The disk is full.")
+
+
+async def test_a_store_that_fails_is_said_in_the_stream(app: App) -> None:
+    app.restart(objects=_FullDisk(app.dependencies.clock))
+    app.mock.enqueue(HALF)
+    frames = await app.chat("hi", id="c")
+    assert kinds(frames)[-2:] == ["error", "[DONE]"]
+    assert len(only(frames, "error")) == 1
+
+
+async def test_plain_text_breaks_off_where_a_turn_fails(app: App) -> None:
+    app.mock.enqueue(Reply(chunks=CHUNKS, fault="reset after=3"))
+    body = {"messages": [{"role": "user", "content": "hi"}]}
+    response = await app.open("POST", "/api/chat?protocol=text", body)
+    with pytest.raises(Exception, match="model"):
+        await app.read(response)
+
+
+@pytest.mark.parametrize(
+    ("body", "field"),
+    [
+        ({}, "messages"),
+        ({"messages": []}, "messages"),
+        ({"messages": [{"role": "robot", "content": "x"}]}, "messages[0].role"),
+        ({"messages": [{"role": "user"}]}, "messages[0].content"),
+        ({"messages": [{"role": "user", "content": " "}]}, "messages[0].content"),
+        ({"messages": [{"role": "user", "content": "x"}], "mode": "x"}, "mode"),
+        ({"messages": [{"role": "user", "content": "x"}], "id": "a/b"}, "id"),
+        ({"messages": [{"role": "user", "content": "x"}], "projectId": ""}, "projectId"),
+        (
+            {"messages": [{"role": "user", "content": "x"}, {"role": 3, "content": "x"}]},
+            "messages[1].role",
+        ),
+    ],
+)
+async def test_a_bad_body_is_a_400_that_names_the_field(app: App, body: object, field: str) -> None:
+    status, answer = await app.call("POST", "/api/chat", body)
+    assert (status, answer["error"]["field"]) == (400, field)
+    assert answer["error"]["message"].startswith(f"{field}: ")
+    assert answer["error"]["requestId"]
+    assert len(app.mock.requests) == 0
+
+
+async def test_other_content_types_are_refused(app: App) -> None:
+    response = await app.open("POST", "/api/chat", b"{}", {"content-type": "text/plain"})
+    assert response.status == 415
