@@ -177,7 +177,7 @@ def conformance(session: nox.Session) -> None:
 def worker(session: nox.Session) -> None:
     """The Cloudflare backend in workerd, Cloudflare's own runtime."""
     _need_npm_packages(session, "tests/worker")
-    _install(session, "test")
+    _install(session, "test", "worker")
     _pytest(session, "tests/worker", "-m", "worker", measure=True)
 
 

@@ -40,7 +40,10 @@ export function applyFrame(message, frame) {
     return { ...message, written: { ...message.written, [actionId]: (message.written[actionId] ?? "") + delta } };
   }
   if (type.startsWith("data-")) return frame.transient ? withNote(message, frame) : reconcile(message, frame);
-  if (type === "finish") return close(message, { status: "complete", finishReason: frame.finishReason });
+  if (type === "finish") {
+    // The AI SDK 5.0 refuses a finishReason beside the type, so it may come as metadata.
+    return close(message, { status: "complete", finishReason: frame.finishReason ?? frame.messageMetadata?.finishReason });
+  }
   if (type === "abort") return close(message, { status: "stopped" });
   if (type === "error") return close(message, { status: "failed", error: frame.errorText });
   return message;

@@ -14,6 +14,7 @@ from attrs import field, frozen
 from openbolt.access import LocalUser, with_principal
 from openbolt.chat.handler import ReadTurn, StartTurn, StopTurn
 from openbolt.chat.listing import DeleteChat, ListChats, ReadChat, RenameChat
+from openbolt.chat.recovery import Recovery, recovered
 from openbolt.chat.running import RunningTurns
 from openbolt.chat.turn import TurnRunner
 from openbolt.costs import ANTHROPIC_2026_11, PriceTable
@@ -164,34 +165,49 @@ def _api_routes(d: Dependencies, settings: Settings, projects: ProjectStore) -> 
     heads: HeadStore = ObjectHeads(d.objects) if d.atomic is None else KeyValueHeads(d.atomic)
     chats = ChatStore(d.kv, heads, d.clock)
     running = RunningTurns()
+    journals = JournalStore(d.kv)
+    recovery = Recovery(journals, projects, chats, d.leases, running, settings.lease_ttl)
     runner = TurnRunner(
         d.provider,
         d.events,
         d.leases,
-        JournalStore(d.kv),
+        journals,
         projects,
         chats,
         d.clock,
         d.prices,
         settings,
         running,
+        d.tokens,
     )
     return [
-        Route("POST", "/api/chat", StartTurn(runner, d.tokens)),
-        Route("GET", "/api/chat/{id}/stream", ReadTurn(runner)),
+        Route("POST", "/api/chat", StartTurn(runner, recovery, d.tokens)),
+        Route("GET", "/api/chat/{id}/stream", recovered(ReadTurn(runner), recovery, "chat")),
         Route("POST", "/api/chat/{id}/stop", StopTurn(runner)),
         Route("POST", "/api/enhancer", Enhance(d.provider, settings)),
         Route("GET", "/api/chats", ListChats(chats, settings)),
-        Route("GET", "/api/chats/{id}", ReadChat(chats, d.leases)),
+        Route("GET", "/api/chats/{id}", recovered(ReadChat(chats, d.leases), recovery, "chat")),
         Route("PATCH", "/api/chats/{id}", RenameChat(chats, settings)),
         Route("DELETE", "/api/chats/{id}", DeleteChat(chats, d.leases)),
         Route("GET", "/api/projects", ListProjects(projects, settings)),
-        Route("GET", "/api/projects/{id}", ReadProject(projects)),
+        Route("GET", "/api/projects/{id}", recovered(ReadProject(projects), recovery, "project")),
         Route("PATCH", "/api/projects/{id}", RenameProject(projects, settings)),
         Route("DELETE", "/api/projects/{id}", DeleteProject(projects, d.kv)),
-        Route("GET", "/api/projects/{id}/files/{path:path}", ReadFile(projects)),
-        Route("GET", "/api/projects/{id}/versions", ListVersions(projects, settings)),
-        Route("GET", "/api/projects/{id}/export", ExportProject(projects)),
+        Route(
+            "GET",
+            "/api/projects/{id}/files/{path:path}",
+            recovered(ReadFile(projects), recovery, "project"),
+        ),
+        Route(
+            "GET",
+            "/api/projects/{id}/versions",
+            recovered(ListVersions(projects, settings), recovery, "project"),
+        ),
+        Route(
+            "GET",
+            "/api/projects/{id}/export",
+            recovered(ExportProject(projects), recovery, "project"),
+        ),
         Route(
             "POST",
             "/api/projects/{id}/preview",

@@ -19,6 +19,8 @@ from openbolt.protocols import Clock, KeyValueStore
 
 __all__ = ["Chat", "ChatStore", "Message", "MessageStatus"]
 
+_STOP_TTL = 120.0  # seconds; above any store's shortest time to live
+
 MessageStatus = Literal["complete", "stopped", "interrupted", "failed"]
 
 
@@ -38,7 +40,7 @@ class Message:
     parts: tuple[Mapping[str, Any], ...]
     raw: str = ""
     status: MessageStatus = "complete"
-    metadata: Mapping[str, Any] = field(factory=dict)
+    metadata: Mapping[str, Any] = field(factory=dict[str, Any])
 
     @property
     def text(self) -> str:
@@ -73,8 +75,9 @@ class Chat:
     @classmethod
     def from_bytes(cls, raw: bytes) -> Chat:
         """The head that `to_bytes` wrote."""
-        data = json.loads(raw)
-        return cls(**{**data, "order": tuple(data["order"])})
+        data: dict[str, Any] = json.loads(raw)
+        data["order"] = tuple(data["order"])
+        return cls(**data)
 
 
 @frozen
@@ -160,6 +163,18 @@ class ChatStore:
             await self.kv.delete(_message_key(chat_id, message.id))
             raise
 
+    async def forget_turn(self, chat_id: str, /) -> None:
+        """Say that there is no turn to read any more."""
+        await self._change(chat_id, lambda chat: evolve(chat, turn=None))
+
+    async def ask_stop(self, chat_id: str, turn_id: str, /) -> None:
+        """Leave word for the process that runs a turn; it looks twice a second."""
+        await self.kv.set(_stop_key(chat_id), turn_id.encode(), ttl=_STOP_TTL)
+
+    async def is_stop_asked(self, chat_id: str, turn_id: str, /) -> bool:
+        """Whether somebody left word to stop this turn."""
+        return await self.kv.get(_stop_key(chat_id)) == turn_id.encode()
+
     async def rename(self, chat_id: str, title: str, /, *, owner: str) -> Chat:
         """Give a chat another title."""
         await self.load(chat_id, owner=owner)
@@ -204,8 +219,9 @@ def _merged(current: Sequence[str], wanted: Sequence[str], seen: Sequence[str]) 
 
 
 def _message(raw: bytes) -> Message:
-    data = json.loads(raw.decode("utf-8", "surrogatepass"))
-    return Message(**{**data, "parts": tuple(data["parts"])})
+    data: dict[str, Any] = json.loads(raw)
+    data["parts"] = tuple(data["parts"])
+    return Message(**data)
 
 
 def _head_key(chat_id: str) -> str:
@@ -214,6 +230,10 @@ def _head_key(chat_id: str) -> str:
 
 def _message_key(chat_id: str, message_id: str) -> str:
     return f"chat:{chat_id}/message/{message_id}"
+
+
+def _stop_key(chat_id: str) -> str:
+    return f"chat:{chat_id}/stop"
 
 
 def _owner_key(owner: str, chat_id: str) -> str:

@@ -1,7 +1,7 @@
 """Listings a page at a time.
 
-Law: a page ends in a cursor or is the last one; nothing is left out silently. A row that stays as it
-is is listed once, whatever is added, changed or removed between two pages.
+Law: a page ends in a cursor or is the last one; nothing is left out silently. A row that stays
+unchanged is listed once, whatever is added, changed or removed between two pages.
 """
 
 from __future__ import annotations

@@ -117,10 +117,14 @@ class Settings:
         max_tokens: Output tokens asked for in one model call.
         max_segments: Model calls for one reply that runs into ``max_tokens``; 4 x 16,384 tokens
             are about 200 KB of code, beyond which a reply is a runaway.
+        max_recoveries: How often a reply whose stream broke is asked on from what came; beyond
+            two the upstream is down rather than unlucky.
         thinking: Tokens for reasoning, -1 to let the model decide, 0 for none.
         context_tokens: Estimated tokens of project files put before the model.
         history_tokens: Estimated tokens of earlier messages; older ones are left out.
         max_reply_bytes: A longer reply is ended with an error; what came is kept.
+        max_turns_per_user: Replies that one user may have written at once in one process; a
+            further one is a 429.
         max_files_per_turn: Further files of a reply are refused, and said so.
         max_file_bytes: A larger file of a reply is refused, and said so.
         max_message_bytes: One user message.
@@ -161,10 +165,12 @@ class Settings:
     max_body_bytes: int = field(default=10 * MIB, validator=_at_least(1024))
     max_tokens: int = field(default=16_384, validator=_at_least(1))
     max_segments: int = field(default=4, validator=_at_least(1))
+    max_recoveries: int = field(default=2, validator=_at_least(0))
     thinking: int = field(default=0, validator=_at_least(-1))
     context_tokens: int = field(default=60_000, validator=_at_least(0))
     history_tokens: int = field(default=100_000, validator=_at_least(0))
     max_reply_bytes: int = field(default=8 * MIB, validator=_at_least(1024))
+    max_turns_per_user: int = field(default=1000, validator=_at_least(1))
     max_files_per_turn: int = field(default=200, validator=_at_least(1))
     max_file_bytes: int = field(default=2 * MIB, validator=_at_least(1))
     max_message_bytes: int = field(default=1 * MIB, validator=_at_least(1))

@@ -11,7 +11,7 @@ import os
 from collections.abc import Iterator
 
 from openbolt.errors import BackendError
-from openbolt_local._file_keys import FILE, name_bytes
+from openbolt_local._file_keys import FILE, key_path, name_bytes
 
 __all__ = ["walk"]
 
@@ -28,7 +28,7 @@ def walk(folder: str, prefix: bytes, after: bytes, /) -> Iterator[bytes]:
             for entry in _entries(path, key):
                 if _wanted(entry[0], entry[1], prefix, after):
                     heapq.heappush(heap, entry)
-        else:
+        elif path == os.path.join(folder, *key_path(key)) and _is_text(key):
             yield key
 
 
@@ -46,6 +46,14 @@ def _entries(path: str, above: bytes) -> Iterator[tuple[bytes, bool, str]]:
         return
     except OSError as exc:
         raise BackendError("The store can't list objects.", detail=f"{path}: {exc}") from exc
+
+
+def _is_text(key: bytes) -> bool:
+    try:
+        key.decode("utf-8")
+    except UnicodeDecodeError:
+        return False
+    return True
 
 
 def _wanted(key: bytes, is_folder: bool, prefix: bytes, after: bytes) -> bool:

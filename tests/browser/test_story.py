@@ -129,6 +129,16 @@ def test_stop_ends_the_reply_and_keeps_what_came(open_page: OpenPage) -> None:
     assert page.locator(f"{REPLY} .prose").all_inner_texts() == said
 
 
+def test_a_failed_reply_says_so_and_can_be_tried_again(open_page: OpenPage) -> None:
+    page = open_page()
+    send(page, f"{PROMPT} [mock:error-event after=3]")
+    page.wait_for_selector(f"{REPLY} .ending[data-tone=bad]", timeout=60_000)
+    page.click(f"{REPLY} .ending button")
+    page.wait_for_selector("#stop", state="visible")
+    page.wait_for_selector(f"{REPLY} .ending[data-tone=bad]", timeout=60_000)
+    assert page.locator("#messages article").count() == 2
+
+
 def test_a_draft_survives_a_reload(open_page: OpenPage) -> None:
     page = open_page()
     page.fill("#prompt", "half a thou")

@@ -56,8 +56,9 @@ async def test_the_servers_key_never_shows_in_what_the_client_is_told(app: App) 
               "malformed-json after=3", "malformed-sse after=3"],
 )  # fmt: skip
 async def test_a_failure_in_mid_stream_is_one_error_event_and_whole_files_are_kept(
-    app: App, fault: str
+    make_app: Callable[..., App], fault: str
 ) -> None:
+    app = make_app(max_recoveries=0)
     app.mock.enqueue(Reply(chunks=CHUNKS, fault=fault))
     frames = await app.chat("hi", id="c", projectId="p")
     assert kinds(frames)[-2:] == ["error", "[DONE]"]
@@ -69,7 +70,8 @@ async def test_a_failure_in_mid_stream_is_one_error_event_and_whole_files_are_ke
     assert visible(frames).startswith("Here.\n")
 
 
-async def test_after_a_failed_turn_the_chat_goes_on(app: App) -> None:
+async def test_after_a_failed_turn_the_chat_goes_on(make_app: Callable[..., App]) -> None:
+    app = make_app(max_recoveries=0)
     app.mock.enqueue(Reply(chunks=CHUNKS, fault="reset after=3"), "better")
     await app.chat("hi", id="c")
     assert visible(await app.chat("again", id="c")) == "better"
@@ -131,12 +133,12 @@ async def test_within_the_grace_a_turn_goes_on_without_readers(
     make_app: Callable[..., App],
 ) -> None:
     app = make_app(disconnect_grace=30.0)
-    app.mock.enqueue(TWO := "a whole reply")
+    app.mock.enqueue("a whole reply")
     response = await app.start("hi", id="c")
     await response.body.aclose()  # type: ignore[union-attr]
     await app.drain()
     _, chat = await app.call("GET", "/api/chats/c")
-    assert chat["messages"][-1]["parts"][0]["text"] == TWO
+    assert chat["messages"][-1]["parts"][0]["text"] == "a whole reply"
     assert chat["messages"][-1]["metadata"]["status"] == "complete"
 
 
@@ -172,7 +174,8 @@ async def test_a_store_that_fails_is_said_in_the_stream(app: App) -> None:
     assert len(only(frames, "error")) == 1
 
 
-async def test_plain_text_breaks_off_where_a_turn_fails(app: App) -> None:
+async def test_plain_text_breaks_off_where_a_turn_fails(make_app: Callable[..., App]) -> None:
+    app = make_app(max_recoveries=0)
     app.mock.enqueue(Reply(chunks=CHUNKS, fault="reset after=3"))
     body = {"messages": [{"role": "user", "content": "hi"}]}
     response = await app.open("POST", "/api/chat?protocol=text", body)
@@ -208,3 +211,49 @@ async def test_a_bad_body_is_a_400_that_names_the_field(app: App, body: object, 
 async def test_other_content_types_are_refused(app: App) -> None:
     response = await app.open("POST", "/api/chat", b"{}", {"content-type": "text/plain"})
     assert response.status == 415
+
+
+@pytest.mark.parametrize("fault", ["reset", "cut", "eof", "error-event"])
+@pytest.mark.parametrize("after", [0, 1, 2, 3, 4])
+async def test_a_broken_stream_is_asked_on_from_what_came(app: App, fault: str, after: int) -> None:
+    whole = "Here.\n" + artifact(file("a.js", "first(); second(); third()")) + "\nBye."
+    size = len(whole) // 5 + 1
+    chunks = [whole[i : i + size] for i in range(0, len(whole), size)]
+    app.mock.enqueue(Reply(chunks=chunks, fault=f"{fault} after={after}"), "".join(chunks[after:]))
+    frames = await app.chat("hi", id="c", projectId="p")
+    assert kinds(frames)[-2:] == ["finish", "[DONE]"]
+    assert visible(frames) == "Here.\n\nBye."
+    assert await app.file("p", "a.js") == "first(); second(); third()\n"
+    assert len([f for f in only(frames, "data-action") if f["data"]["state"] == "open"]) == 1
+    assert len(app.mock.requests) == 2
+    assert app.mock.requests[-1].json["messages"][-1]["role"] == "user"
+
+
+async def test_an_upstream_that_keeps_breaking_is_given_up(app: App) -> None:
+    app.mock.enqueue(*[Reply(chunks=CHUNKS, fault="reset after=1") for _ in range(5)])
+    frames = await app.chat("hi")
+    assert kinds(frames)[-2:] == ["error", "[DONE]"]
+    assert len(app.mock.requests) == 3
+
+
+async def test_tokens_that_came_before_a_stop_are_counted(app: App) -> None:
+    app.mock.enqueue(Reply(chunks=["x" * 400, "y"], fault="stall after=1"))
+    response = await app.start("hi", id="c")
+    reading = asyncio.ensure_future(app.read(response))
+    while not (await app.call("POST", "/api/chat/c/stop"))[1]["stopped"]:
+        await asyncio.sleep(0)
+    [usage] = [f["data"] for f in only(frames_of(await reading), "data-usage")]
+    assert usage["outputTokens"] >= 0
+    assert usage["segments"] == 1
+
+
+async def test_more_turns_than_allowed_are_a_429(make_app: Callable[..., App]) -> None:
+    app = make_app(max_turns_per_user=1)
+    app.mock.enqueue(Reply(chunks=CHUNKS, fault="stall after=3"))
+    first = await app.start("hi")
+    second = await app.start("hi")
+    assert (second.status, second.headers.get("retry-after")) == (429, "5")
+    await first.body.aclose()  # type: ignore[union-attr]
+    await app.drain()
+    app.mock.enqueue("ok")
+    assert visible(await app.chat("hi")) == "ok"

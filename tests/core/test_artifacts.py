@@ -101,6 +101,8 @@ SOURCES = [
     *("a.js", "b.ts", "c.jsx", "d.tsx", "e.vue", "f.svelte", "g.html", "h.css", "i.py", "j.go"),
     *("k.rs", "l.java", "m.c", "n.cpp", "o.php", "p.rb", "q.sh", "r.sql", "dir.d/S.TSX"),
 ]
+WIDE = " \t\r\n" * 4
+LONG_LINE = "```js " + "x" * 2000 + "`"
 SHELL = {"type": "shell"}
 START = {"type": "start"}
 
@@ -200,6 +202,18 @@ CASES: dict[str, tuple[str, list[Event]]] = {
     "a fence in a file without a path": (
         artifact('<boltAction type="file">```\na\n```</boltAction>'),
         [OPENED, *action("```\na\n```", "a\n", "repaired", UNFENCED, type="file"), CLOSED],
+    ),
+    "a fence that holds shorter ones": (
+        artifact(file("````js\n```\na\n```\n~~~\n````")),
+        [
+            OPENED,
+            *action("````js\n```\na\n```\n~~~\n````", "```\na\n```\n~~~\n", "repaired", UNFENCED),
+            CLOSED,
+        ],
+    ),
+    "of two fences only the inner one is closed": (
+        artifact(file("```js\n```html\n```")),
+        [OPENED, *action("```js\n```html\n```", "```js\n```html\n```\n"), CLOSED],
     ),
     "two fences are not one": (
         artifact(file("```js\na\n```\n```js\nb\n```")),
@@ -306,6 +320,20 @@ CASES: dict[str, tuple[str, list[Event]]] = {
         artifact("", 'id="a" title="A" id="b"'),
         [odd("an attribute twice"), OPENED, CLOSED],
     ),
+    "attributes: references to no character": (
+        artifact("", 'id="a" title="&#x110000;&#xD800;&#9999999;&#0;"'),
+        [ArtifactOpened("a", "&#x110000;&#xD800;&#9999999;&#0;", None), CLOSED],
+    ),
+    "attributes: a value that ends in a name and =": (
+        artifact("", 'type="a b=" id="a" title="A"') + '<boltArtifact id="a" title="a b="/>',
+        [
+            ArtifactOpened("a", "A", "a b="),
+            CLOSED,
+            odd("no closing tag"),
+            ArtifactOpened("a", "a b=", None),
+            CLOSED,
+        ],
+    ),
     "a tag as a title": (
         artifact("", 'id="a" title="the <boltAction> tag"'),
         [ArtifactOpened("a", "the <boltAction> tag", None), CLOSED],
@@ -352,7 +380,7 @@ CASES: dict[str, tuple[str, list[Event]]] = {
         [odd("an attribute without a value"), ArtifactOpened("a", "A", ""), CLOSED],
     ),
     "a missing closing quote before the next attribute": (
-        artifact("", 'id="a title="A"'),
+        artifact("", 'id="a  title="A"'),
         [odd("a closing quote is missing"), OPENED, CLOSED],
     ),
     "a missing closing quote before the end of the tag": (
@@ -466,6 +494,35 @@ CASES: dict[str, tuple[str, list[Event]]] = {
             CLOSED,
         ],
     ),
+    "as many blanks in tags as are allowed": (
+        f'<{WIDE}boltArtifact id="a" title="A"><{WIDE}/{WIDE}boltArtifact{WIDE}>',
+        [odd("a space after <"), OPENED, odd("a space after <", "/boltArtifact"), CLOSED],
+    ),
+    "one blank too many": (
+        f'<{WIDE} boltArtifact id="a">{artifact(file(f"< /boltAction{WIDE} >"))}',
+        [
+            Text(f'<{WIDE} boltArtifact id="a">'),
+            OPENED,
+            *action(f"< /boltAction{WIDE} >", f"< /boltAction{WIDE} >\n"),
+            CLOSED,
+        ],
+    ),
+    "an artifact after an action outside any": (
+        '<boltAction type="shell">ls</boltAction>' + artifact(file("1") + file("2")),
+        [
+            *BARE,
+            *action("ls", "ls", artifact_id="artifact-1", **SHELL),
+            ArtifactClosed("artifact-1"),
+            OPENED,
+            *action("1", "1\n", action_id="1"),
+            *action("2", "2\n", action_id="2"),
+            CLOSED,
+        ],
+    ),
+    "prose before an action, not after it": (
+        artifact(f"First: {file('1')}\n"),
+        [OPENED, DROPPED, *action("1", "1\n"), CLOSED],
+    ),
     "prose between actions": (
         artifact(f"First: {file('1')} Then:"),
         [OPENED, DROPPED, *action("1", "1\n"), DROPPED, CLOSED],
@@ -525,6 +582,17 @@ CASES: dict[str, tuple[str, list[Event]]] = {
             CLOSED,
         ],
     ),
+    "an artifact in the line that opens a fence": (
+        f"``{artifact('')}`\n{artifact('')}",
+        [Text("``"), OPENED, CLOSED, Text("`\n"), IN_FENCE, OPENED, CLOSED],
+    ),
+    **{
+        f"a fence is known by the first 1,024 characters of its line, {where}": (
+            f"{LONG_LINE}{end}{artifact('')}",
+            [Text(LONG_LINE + end), IN_FENCE, OPENED, CLOSED],
+        )
+        for where, end in [("in the line", ""), ("after it", "\n")]
+    },
     # The end of the reply
     **{
         f"the reply ends in a file, after {tail!r}": (
@@ -677,13 +745,13 @@ def test_a_long_message_keeps_its_fence_and_its_body(filler: str, inside: bool) 
     )
 
 
-def test_visible_text_is_not_kept() -> None:
+@pytest.mark.parametrize("delta", ["some words", "a <i> in ", "<boltA >"])
+def test_visible_text_is_not_kept(delta: str) -> None:
     parser = ArtifactParser()
     tracemalloc.start()
     try:
         for turn in range(20_000):
-            parser.feed(f"{turn:06} " * 10)
-            parser.feed(f"a <i> {turn:060}")
+            parser.feed(f"{delta}{turn:0100}")
         kept, _ = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()

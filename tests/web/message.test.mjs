@@ -81,3 +81,8 @@ test("a delta for a part that is not open, and an unknown frame, change nothing"
   assert.equal(applyFrame(message, { type: "text-delta", id: "t", delta: "late" }), message);
   assert.equal(applyFrame(message, { type: "source-url", url: "x" }), message);
 });
+
+test("the finish reason is read beside the type and in the metadata", () => {
+  assert.equal(build([{ type: "finish", finishReason: "length" }]).finishReason, "length");
+  assert.equal(build([{ type: "finish", messageMetadata: { finishReason: "length" } }]).finishReason, "length");
+});

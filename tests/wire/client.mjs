@@ -1,7 +1,7 @@
 // The SDKs' own client code behind a pipe: a JSON command on each line of stdin, one JSON answer
 // on each line of stdout. Whatever an SDK grumbles about on the way is kept until "complaints" asks.
 import { createInterface } from "node:readline";
-import { callChatApi } from "@ai-sdk/ui-utils";
+import { callChatApi, fillMessageParts } from "@ai-sdk/ui-utils";
 import * as current from "ai";
 import * as oldest from "ai5";
 
@@ -134,7 +134,7 @@ const commands = {
     await within(
       callChatApi({
         api: url,
-        body,
+        body: { ...body, messages: fillMessageParts(body.messages) },
         generateId: () => "unnamed",
         lastMessage: body.messages.at(-1),
         onUpdate: ({ message, data }) => Object.assign(seen, structuredClone({ message, data })),

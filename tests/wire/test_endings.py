@@ -12,7 +12,7 @@ from collections.abc import Callable
 
 from openbolt_local.mocks import Reply
 from tests.wire.replies import AFTER, BEFORE, FIRST_FILE, HTML, OPENING, PAGE
-from tests.wire.running import Chat, Server, serving
+from tests.wire.running import Chat, Client, Server, serving
 
 STALLED = Reply(chunks=("So", " far", " it", " goes"), fault="stall after=3")
 SO_FAR = "So far it"
@@ -53,7 +53,7 @@ def test_a_refused_request_is_an_error_with_the_servers_words(chat: Chat, server
     assert report.status == "error"
     assert report.error is not None
     body = json.loads(report.error)["error"]
-    assert (body["code"], body["field"]) == ("invalid_request", "messages[0].content")
+    assert (body["code"], body["field"]) == ("invalid_request", "messages[0].parts")
     assert [message["role"] for message in report.messages] == ["user"]
     assert not server.mock.requests
 
@@ -65,7 +65,7 @@ def test_a_model_that_refuses_is_an_error_before_the_first_byte(chat: Chat, serv
 
     assert report.status == "error"
     assert report.error is not None
-    assert json.loads(report.error)["error"]["code"] == "upstream_failed"
+    assert json.loads(report.error)["error"]["code"] == "upstream_error"
     assert report.chunks == []
     assert server.get("/api/chats")["chats"] == []
 
@@ -145,14 +145,35 @@ def test_two_readers_of_a_running_reply_assemble_the_same_message(
     assert second.done().message == first.done().message
 
 
-def test_a_connection_that_breaks_can_be_resumed_and_nothing_stands_twice(
-    open_chat: Callable[..., Chat], server: Server
-) -> None:
+def test_a_finished_reply_can_be_read_again(open_chat: Callable[..., Chat], server: Server) -> None:
     server.mock.enqueue(PAGE)
     first = open_chat(server).ask("A page")
 
     again = open_chat(server, id=first.id)
     again("resume")
-    report = again.done()
 
-    assert report.messages == first.messages[1:]
+    assert again.done().messages == first.messages[1:]
+
+
+def test_a_finished_reply_read_again_takes_the_place_of_the_stored_one(
+    client: Client, server: Server
+) -> None:
+    # `ai` 5.0 appends a resumed reply to the last message: see docs/how-to/use-with-usechat.md
+    server.mock.enqueue(PAGE)
+    opened = client("open", version="ai", url=server.url)
+    first = Chat(client, opened["chat"]).ask("A page")
+
+    opened = client(
+        "open", version="ai", url=server.url, id=first.id, messages=server.stored(first.id)
+    )
+    again = Chat(client, opened["chat"])
+    again("resume")
+
+    assert again.done().message == first.message
+
+
+def test_a_finished_chat_says_that_nothing_runs(chat: Chat, server: Server) -> None:
+    server.mock.enqueue("Hello")
+    report = chat.ask("Hi")
+
+    assert server.get(f"/api/chats/{report.id}")["running"] is False

@@ -71,7 +71,7 @@ def _without_fence(content: str) -> str | None:
         return None
     first, _, rest = content.partition("\n")
     inner, newline, last = ("\n" + rest).rpartition("\n")
-    opening, closing = _FENCE.fullmatch(first.rstrip("\r")), _FENCE.fullmatch(last.strip())
+    opening, closing = _FENCE.fullmatch(first), _FENCE.fullmatch(last.strip())
     if not (opening and closing and newline and rest):
         return None
     run = opening["run"]

@@ -361,4 +361,3 @@ class ArtifactParser:
         events.append(ArtifactClosed(self._artifact_id))
         self._artifact_id = None
         self._is_bare = False
-        self._dropping = False

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Literal
 
-from attrs import frozen
+from attrs import evolve, frozen
 
 from openbolt.chat import artifacts, events
 from openbolt.chat.continuation import Seam
@@ -84,6 +84,7 @@ class ReplyAssembler:
         self._actions: dict[str, _OpenAction] = {}
         self._titles: dict[str, tuple[str, str | None]] = {}
         self._past = Usage()
+        self._heard = 0
         self._usage = Usage()
         self._segment: list[ContentBlock] = []
         self._segment_from = 0
@@ -103,12 +104,16 @@ class ReplyAssembler:
 
     @property
     def usage(self) -> Usage:
-        """Tokens so far."""
-        return self._past + self._usage
+        """Tokens so far; of a segment that was cut off, at least what came is counted."""
+        usage = self._usage
+        if self.stop_reason is None and self._heard > 4 * usage.output_tokens:
+            usage = evolve(usage, output_tokens=(self._heard + 3) // 4)
+        return self._past + usage
 
     def begin_segment(self) -> None:
         """A model call begins; the first one, or one that continues the reply."""
         self._past = self.usage
+        self._heard = 0
         self._usage = Usage(segments=1)
         self.stop_reason = None
         self._segment = []
@@ -117,9 +122,12 @@ class ReplyAssembler:
             self._seam = Seam(self.raw)
 
     def segment_blocks(self) -> tuple[ContentBlock, ...]:
-        """What the current segment said, as the model has to be shown it again."""
+        """What the current segment said, as the model has to be shown it again.
+
+        Empty if it said no text: reasoning alone can't be gone on from.
+        """
         text = self.raw[self._segment_from :].rstrip()
-        return (*self._segment, TextBlock(text)) if text else tuple(self._segment)
+        return (*self._segment, TextBlock(text)) if text else ()
 
     def feed(self, batch: Sequence[ModelEvent], /) -> list[Output]:
         """Take in one batch of the model's events."""
@@ -127,11 +135,13 @@ class ReplyAssembler:
         for event in batch:
             match event:
                 case TextDelta(text):
+                    self._heard += len(text)
                     if self._seam is not None:
                         text = self._seam.feed(text)
                     if text:
                         self._text(text, out)
                 case ThinkingDelta(text):
+                    self._heard += len(text)
                     if self._reasoning is not None:
                         out.append(events.ReasoningDelta(self._reasoning, text))
                 case UsageReported(usage):
@@ -178,14 +188,13 @@ class ReplyAssembler:
 
     def _emit(self, parsed: Sequence[artifacts.Event], out: list[Output]) -> None:
         for event in parsed:
-            kind = type(event)
-            if kind is artifacts.ActionDelta:
-                out.append(events.ActionDelta(event.action_id, event.delta))  # type: ignore[union-attr]
-            elif kind is artifacts.Text:
+            if type(event) is artifacts.ActionDelta:
+                out.append(events.ActionDelta(event.action_id, event.delta))
+            elif type(event) is artifacts.Text:
                 if self._part is None:
                     self._part = self._next_part("t")
                     out.append(events.TextStarted(self._part))
-                out.append(events.TextDelta(self._part, event.text))  # type: ignore[union-attr]
+                out.append(events.TextDelta(self._part, event.text))
             else:
                 self._structure(event, out)
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from attrs import asdict, frozen
 
@@ -164,13 +164,7 @@ TurnEvent = (
     | TurnFailed
 )
 
-_BY_NAME: Mapping[str, type[TurnEvent]] = {
-    kind.__name__: kind
-    for kind in (
-        TurnStarted, StepStarted, ReasoningStarted, ReasoningDelta, ReasoningEnded, TextStarted,
-        TextDelta, TextEnded, ActionDelta, DataPart, StepFinished, TurnFinished, TurnAborted, TurnFailed,
-    )
-}  # fmt: skip
+_BY_NAME: Mapping[str, type[TurnEvent]] = {kind.__name__: kind for kind in get_args(TurnEvent)}
 
 
 def encode_events(events: Sequence[TurnEvent], /) -> bytes:

@@ -17,10 +17,17 @@ from openbolt.chat.context import Context, choose_files
 from openbolt.chat.messages import ChatBody, Submission, read_submission
 from openbolt.chat.prompt import conversation, system_prompt
 from openbolt.chat.reading import TurnBody
+from openbolt.chat.recovery import Recovery
 from openbolt.chat.running import RunningTurn
 from openbolt.chat.turn import TurnPlan, TurnRunner
 from openbolt.chat.wire import WireForm, choose_form
-from openbolt.errors import ConflictError, InvalidRequestError, LockedError, NotFoundError
+from openbolt.errors import (
+    ConflictError,
+    InvalidRequestError,
+    LockedError,
+    NotFoundError,
+    RateLimitedError,
+)
 from openbolt.history import Chat, Message
 from openbolt.http import Headers, Request, Response
 from openbolt.model import ModelRequest
@@ -35,6 +42,7 @@ class StartTurn:
     """``POST /api/chat``."""
 
     runner: TurnRunner
+    recovery: Recovery
     tokens: TokenSource
 
     async def __call__(self, request: Request, /) -> Response:
@@ -51,6 +59,12 @@ class StartTurn:
             names = ", ".join(settings.models)
             raise InvalidRequestError(f"model: must be one of {names}", field="model")
         owner = owner_of(request)
+        if self.runner.running.count(owner) >= settings.max_turns_per_user:
+            raise RateLimitedError(
+                f"You have {settings.max_turns_per_user} replies being written already "
+                "(max_turns_per_user).",
+                retry_after=5.0,
+            )
         chat = await self._chat(submission, owner)
         lease = await self.runner.leases.acquire(f"chat:{chat.id}", ttl=settings.lease_ttl)
         if lease is None:
@@ -62,6 +76,8 @@ class StartTurn:
                 if known.owner != owner:
                     raise ConflictError("There is a chat with this id.")
                 chat = known
+                await self.recovery.settle(chat.project_id, holding=chat.id)
+                chat = await self.runner.chats.load(chat.id, owner=owner)
             plan = await self._plan(submission, chat, is_new=known is None)
         except BaseException:
             await self.runner.leases.release(lease)
@@ -192,8 +208,16 @@ class StopTurn:
         """Whether there was a turn to stop; what came so far is kept."""
         chat = await self.runner.chats.load(request.path_params["id"], owner=owner_of(request))
         handle = self.runner.running.get(chat.turn) if chat.turn else None
-        stopped = handle.end("stopped") if handle else False
+        stopped = handle.end("stopped") if handle else await self._stop_elsewhere(chat)
         return json_response({"stopped": stopped})
+
+    async def _stop_elsewhere(self, chat: Chat) -> bool:
+        """Leave word for another process; False if nobody runs a turn there."""
+        holder = await self.runner.leases.holder(f"chat:{chat.id}")
+        if holder is None or chat.turn is None or not self.runner.log.limits.shared:
+            return False
+        await self.runner.chats.ask_stop(chat.id, chat.turn)
+        return True
 
 
 def chat_title(text: str, /) -> str:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 from attrs import field, frozen
 
@@ -138,28 +138,31 @@ def _message(message: ClientMessage, where: str, now: float, tokens: TokenSource
 
 
 def _text(message: ClientMessage, where: str, *, strict: bool) -> str:
-    if isinstance(message.parts, list):
-        return _join(message.parts, f"{where}.parts", strict=strict)
-    if message.parts is not None:
+    parts: object = message.parts
+    content: object = message.content
+    if isinstance(parts, list):
+        return _join(cast("list[object]", parts), f"{where}.parts", strict=strict)
+    if parts is not None:
         raise _invalid(f"{where}.parts", "must be a list")
-    if isinstance(message.content, str):
-        return message.content
-    if isinstance(message.content, list):
-        return _join(message.content, f"{where}.content", strict=strict)
-    raise _invalid(f"{where}.content", "is missing" if message.content is None else "must be text")
+    if isinstance(content, str):
+        return content
+    if isinstance(content, list):
+        return _join(cast("list[object]", content), f"{where}.content", strict=strict)
+    raise _invalid(f"{where}.content", "is missing" if content is None else "must be text")
 
 
-def _join(parts: Sequence[Any], where: str, *, strict: bool) -> str:
+def _join(parts: Sequence[object], where: str, *, strict: bool) -> str:
     texts: list[str] = []
     for index, part in enumerate(parts):
         at = f"{where}[{index}]"
         if not isinstance(part, Mapping):
             raise _invalid(at, "must be an object")
-        kind = part.get("type")
+        known = cast("Mapping[str, object]", part)
+        kind, text = known.get("type"), known.get("text")
         if kind == "text":
-            if not isinstance(part.get("text"), str):
+            if not isinstance(text, str):
                 raise _invalid(f"{at}.text", "must be a string")
-            texts.append(part["text"])
+            texts.append(text)
         elif not isinstance(kind, str):
             raise _invalid(f"{at}.type", "is missing" if kind is None else "must be a string")
         elif strict and kind != "step-start" and not kind.startswith("data-"):

@@ -133,6 +133,8 @@ def conversation(
             turns.append((message.role, [text]))
     while turns and turns[0][0] == "assistant":
         turns.pop(0)
+    while turns and turns[-1][0] == "assistant":  # models refuse to go on from their own words
+        turns.pop()
     last = len(turns) - 1
     return tuple(
         _model_message(role, "\n\n".join(texts), files if index == last else "", index == last - 1)

@@ -7,6 +7,7 @@ begun to settle nothing can end it any more.
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Literal
@@ -74,16 +75,24 @@ class RunningTurns:
 
     def __init__(self) -> None:
         self._turns: dict[str, RunningTurn] = {}
+        self._owners: Counter[str] = Counter()
 
     def get(self, turn_id: str, /) -> RunningTurn | None:
         """The handle of a turn that runs here."""
         return self._turns.get(turn_id)
 
+    def count(self, owner: str, /) -> int:
+        """How many turns of a user run here."""
+        return self._owners[owner]
+
     @contextmanager
-    def enter(self, turn_id: str, turn: RunningTurn, /) -> Iterator[None]:
+    def enter(self, turn_id: str, owner: str, turn: RunningTurn, /) -> Iterator[None]:
         """Know a turn while it runs."""
         self._turns[turn_id] = turn
+        self._owners[owner] += 1
         try:
             yield
         finally:
             del self._turns[turn_id]
+            self._owners[owner] -= 1
+            self._owners += Counter()  # drops users without any

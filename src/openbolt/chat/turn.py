@@ -24,18 +24,25 @@ from openbolt.chat.prompt import CONTINUE
 from openbolt.chat.running import RunningTurn, RunningTurns
 from openbolt.chat.saving import FileSaver
 from openbolt.costs import PriceTable
-from openbolt.errors import OpenBoltError, UpstreamTimeoutError
+from openbolt.errors import (
+    OpenBoltError,
+    UpstreamError,
+    UpstreamRateLimitedError,
+    UpstreamTimeoutError,
+)
 from openbolt.history import Chat, ChatStore, Message, MessageStatus
 from openbolt.model import ModelMessage, ModelRequest, StopReason
 from openbolt.projects.journal import JournalHead, JournalStore
 from openbolt.projects.store import Manifest, ProjectStore
-from openbolt.protocols import Clock, EventLog, Lease, LeaseStore, ModelProvider
+from openbolt.protocols import Clock, EventLog, Lease, LeaseStore, ModelProvider, TokenSource
+from openbolt.retries import full_jitter
 from openbolt.settings import Settings
 
 __all__ = ["TurnPlan", "TurnRunner"]
 
 _log = logging.getLogger("openbolt.chat")
 _CHECKPOINT = 0.25  # seconds of text that a crash may cost
+_LOOK = 0.5  # seconds between looks for a stop that came in to another process
 _FINISH: dict[StopReason, events.FinishReason] = {
     "end_turn": "stop",
     "stop_sequence": "stop",
@@ -85,6 +92,7 @@ class TurnRunner:
     prices: PriceTable
     settings: Settings
     running: RunningTurns
+    tokens: TokenSource
 
     async def run(
         self,
@@ -103,7 +111,7 @@ class TurnRunner:
         """
         turn = _Turn(self, plan, lease, handle, started)
         try:
-            with self.running.enter(plan.turn_id, handle):
+            with self.running.enter(plan.turn_id, plan.chat.owner, handle):
                 await turn.run()
         finally:
             await turn.release()
@@ -147,7 +155,7 @@ class _Turn:
         self._begun = False
         self._checkpoints = 0
         now = runner.clock.monotonic()
-        self._began_at = self._alive_at = self._said_at = self._renewed_at = now
+        self._began_at = self._alive_at = self._said_at = self._renewed_at = self._looked_at = now
 
     async def release(self) -> None:
         """Give the chat's lease back; the first call does."""
@@ -209,28 +217,55 @@ class _Turn:
         return "failed", events.TurnFailed(error.public_message, error.code)
 
     async def _pump(self) -> None:
-        request = self._plan.request
-        for _ in range(self._r.settings.max_segments):
+        settings = self._r.settings
+        request, segments, recoveries = self._plan.request, 0, 0
+        while True:
             self._assembler.begin_segment()
-            async with self._r.provider.stream(request) as batches:
-                self._alive_at = self._r.clock.monotonic()
-                if not self._begun:
-                    await self._begin()
-                async for batch in batches:
-                    self._alive_at = self._r.clock.monotonic()
-                    await self._emit(self._assembler.feed(batch))
-                    if self._assembler.size > self._r.settings.max_reply_bytes:
-                        limit = self._r.settings.max_reply_bytes
-                        raise OpenBoltError(
-                            f"The reply is over {limit} bytes; what came so far is kept.",
-                            code="reply_too_large",
-                        )
+            try:
+                await self._stream(request)
+            except UpstreamError as exc:
+                if not (self._begun and exc.retryable and recoveries < settings.max_recoveries):
+                    raise
+                recoveries += 1
+                await self._recover(recoveries, exc)
+            else:
+                segments += 1
+                done = self._assembler.stop_reason != "max_tokens"
+                if done or segments >= settings.max_segments:
+                    return
             await self._emit(self._assembler.end_segment())
-            if self._assembler.stop_reason != "max_tokens":
-                return
             request = self._continued(request)
 
+    async def _stream(self, request: ModelRequest) -> None:
+        """One model call, read to its end and closed."""
+        limit = self._r.settings.max_reply_bytes
+        monotonic = self._r.clock.monotonic
+        async with self._r.provider.stream(request) as batches:
+            self._alive_at = monotonic()
+            if not self._begun:
+                await self._begin()
+            async for batch in batches:
+                self._alive_at = monotonic()
+                await self._emit(self._assembler.feed(batch))
+                if self._assembler.size > limit:
+                    raise OpenBoltError(
+                        f"The reply is over {limit} bytes; what came so far is kept.",
+                        code="reply_too_large",
+                    )
+
+    async def _recover(self, attempt: int, exc: UpstreamError) -> None:
+        """Say that the stream broke, and wait with full jitter before the model is asked on."""
+        _log.info("turn %s asks on after: %s", self._plan.turn_id, exc)
+        data = {"kind": "recovery", "message": "The connection to the model broke; asking on."}
+        await self._say([events.DataPart("notice", f"recovery-{attempt}", data)])
+        wait = full_jitter(self._r.tokens, attempt)
+        if isinstance(exc, UpstreamRateLimitedError) and exc.retry_after is not None:
+            wait = max(wait, exc.retry_after)
+        await self._r.clock.sleep(wait)
+        self._alive_at = self._r.clock.monotonic()
+
     def _continued(self, request: ModelRequest) -> ModelRequest:
+        """The request that asks on; the same one if the segment said nothing."""
         blocks = self._assembler.segment_blocks()
         if not blocks:
             return request
@@ -307,6 +342,10 @@ class _Turn:
             if renewed is None:
                 raise OpenBoltError("Another writer took over this chat.", code="lease_lost")
             self._lease = renewed
+        if self._r.log.limits.shared and now - self._looked_at > _LOOK:
+            self._looked_at = now
+            if await self._r.chats.is_stop_asked(self._plan.chat.id, self._plan.turn_id):
+                self._handle.end("stopped")
         if now - self._said_at > settings.keepalive:
             self._said_at = now
             data = {"state": "waiting", "seconds": round(now - self._began_at)}
@@ -361,6 +400,7 @@ class _Turn:
 
     def _usage(self) -> events.DataPart:
         usage = self._assembler.usage
+        _log.info("turn %s used %s of %s", self._plan.turn_id, usage, self._plan.request.model)
         cost = self._r.prices.cost(self._plan.request.model, usage)
         data = {
             "inputTokens": usage.input_tokens,

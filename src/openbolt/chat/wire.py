@@ -39,8 +39,7 @@ __all__ = ["DataStream", "PlainText", "UIMessageStream", "WireForm", "choose_for
 class WireForm(Protocol):
     """One reader's encoder: it may remember what it has encoded."""
 
-    @property
-    def headers(self) -> Mapping[str, str]: ...
+    headers: ClassVar[Mapping[str, str]]
 
     def encode(self, first: int, events: Sequence[TurnEvent], /) -> bytes:
         """Events that lie next to each other, the first at index ``first``."""
@@ -57,7 +56,7 @@ _NO_BUFFER = {"cache-control": "no-cache, no-transform", "x-accel-buffering": "n
 class UIMessageStream:
     """Server-sent events of ``ai`` 5 and later; ``id:`` is the index of the event."""
 
-    headers: ClassVar[dict[str, str]] = {
+    headers: ClassVar[Mapping[str, str]] = {
         "content-type": "text/event-stream",
         "x-vercel-ai-ui-message-stream": "v1",
         **_NO_BUFFER,
@@ -67,17 +66,16 @@ class UIMessageStream:
         """See `WireForm`."""
         frames: list[str] = []
         for index, event in enumerate(events, first):
-            kind = type(event)
-            if kind is ActionDelta:
-                name = encode_basestring(event.action_id)  # type: ignore[union-attr]
-                text = encode_basestring(event.delta)  # type: ignore[union-attr]
+            if type(event) is ActionDelta:
+                name = encode_basestring(event.action_id)
+                text = encode_basestring(event.delta)
                 data = (
                     f'{{"type":"data-action-delta","id":{name},"data":{{"actionId":{name},'
                     f'"delta":{text}}},"transient":true}}'
                 )
-            elif kind is TextDelta:
-                name = encode_basestring(event.part_id)  # type: ignore[union-attr]
-                text = encode_basestring(event.delta)  # type: ignore[union-attr]
+            elif type(event) is TextDelta:
+                name = encode_basestring(event.part_id)
+                text = encode_basestring(event.delta)
                 data = f'{{"type":"text-delta","id":{name},"delta":{text}}}'
             else:
                 data = _dump(_ui_frame(event))
@@ -129,7 +127,7 @@ def _ui_frame(event: TurnEvent) -> dict[str, Any]:
 class DataStream:
     """The line protocol of ``ai`` 4; a finish without ``usage`` tells a reader who came late."""
 
-    headers: ClassVar[dict[str, str]] = {
+    headers: ClassVar[Mapping[str, str]] = {
         "content-type": "text/plain; charset=utf-8",
         "x-vercel-ai-data-stream": "v1",
         **_NO_BUFFER,
@@ -183,7 +181,10 @@ class DataStream:
 class PlainText:
     """The visible text and nothing else; a failure breaks the connection, so that it shows."""
 
-    headers: ClassVar[dict[str, str]] = {"content-type": "text/plain; charset=utf-8", **_NO_BUFFER}
+    headers: ClassVar[Mapping[str, str]] = {
+        "content-type": "text/plain; charset=utf-8",
+        **_NO_BUFFER,
+    }
 
     def __init__(self) -> None:
         self._failure: str | None = None

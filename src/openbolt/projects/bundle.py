@@ -27,6 +27,8 @@ class _Sink:
 
     def flush(self) -> None: ...
 
+    def close(self) -> None: ...
+
     def take(self) -> bytes:
         data = b"".join(self._parts)
         self._parts.clear()
@@ -37,7 +39,7 @@ async def zip_version(projects: ProjectStore, manifest: Manifest, /) -> AsyncIte
     """Chunks of a zip archive with every file of a version."""
     sink = _Sink()
     stamp = max(time.gmtime(manifest.created_at)[:6], (1980, 1, 1, 0, 0, 0))
-    with zipfile.ZipFile(sink, "w", zipfile.ZIP_DEFLATED) as archive:  # type: ignore[call-overload]
+    with zipfile.ZipFile(sink, "w", zipfile.ZIP_DEFLATED) as archive:
         for entry in manifest.files:
             info = zipfile.ZipInfo(entry.path, stamp)
             info.compress_type = zipfile.ZIP_DEFLATED

@@ -42,7 +42,7 @@ class Journal:
     head: JournalHead
     files: tuple[FileEntry, ...] = ()
     text: str = ""
-    details: dict[str, Any] = field(factory=dict)
+    details: dict[str, Any] = field(factory=dict[str, Any])
 
 
 @frozen

@@ -2,7 +2,8 @@
 
 Law: model-written pages never run in our origin. They are served under a host of their own
 (``<token>.localhost``, or the pattern in ``preview_origin``), or by path with a CSP ``sandbox``
-that gives them an opaque origin. The token is a capability with an expiry; no cookie is set or read.
+that gives them an opaque origin. The token is a capability with an expiry; no cookie is set or
+read.
 """
 
 from __future__ import annotations

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import aclosing
 
 import pytest
 
@@ -65,22 +64,17 @@ async def collect_events(
     log: EventLog, turn: str, /, *, after: int = -1
 ) -> list[tuple[int, TurnEvent]]:
     """All events of a turn that will be closed, with their indexes."""
-    async with asyncio.timeout(SOON), aclosing(_steps(log, turn, after)) as batches:
-        return [pair async for batch in batches for pair in indexed(batch)]
+    reader = log.read(turn, after=after)
+    try:
+        async with asyncio.timeout(SOON):
+            return [pair async for batch in reader for pair in indexed(batch)]
+    finally:
+        await stop(reader)
 
 
 def indexed(batch: EventBatch) -> list[tuple[int, TurnEvent]]:
     """A batch's events with their indexes."""
     return list(enumerate(batch.events, batch.first))
-
-
-async def _steps(log: EventLog, turn: str, after: int) -> AsyncIterator[EventBatch]:
-    reader = log.read(turn, after=after)
-    try:
-        async for batch in reader:
-            yield batch
-    finally:
-        await stop(reader)
 
 
 async def step(reader: AsyncIterator[EventBatch]) -> EventBatch:
@@ -162,7 +156,7 @@ class EventLogSuite:
     ) -> None:
         await log.open("turn")
         reader = log.read("turn")
-        waiting = asyncio.create_task(anext(reader))
+        waiting = asyncio.create_task(step(reader))
         await asyncio.sleep(0)
         await log.append("turn", texts(0, 1))
         for _ in range(5):

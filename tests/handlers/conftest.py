@@ -1,0 +1,112 @@
+"""The application and its parts as fixtures; override one to have all that stands on it differ."""
+
+from collections.abc import AsyncIterator
+
+import pytest
+import pytest_asyncio
+
+from openbolt import Dependencies, OpenBolt, Settings
+from openbolt.chat.log import MemoryEventLog
+from openbolt.projects.store import ProjectStore
+from openbolt.providers.http import MessagesProvider
+from openbolt.senders.aiohttp import AiohttpSender
+from openbolt.testing import ManualClock, SequenceTokens
+from openbolt_local.memory import MemoryKeyValueStore, MemoryLeaseStore, MemoryObjectStore
+from openbolt_local.mocks import AnthropicMock
+from tests.handlers.building import ByHeader, Caller, Chatter
+
+
+@pytest.fixture
+def clock() -> ManualClock:
+    return ManualClock()
+
+
+@pytest.fixture
+def tokens() -> SequenceTokens:
+    return SequenceTokens()
+
+
+@pytest.fixture
+def kv(clock: ManualClock) -> MemoryKeyValueStore:
+    return MemoryKeyValueStore(clock)
+
+
+@pytest.fixture
+def objects(clock: ManualClock) -> MemoryObjectStore:
+    return MemoryObjectStore(clock)
+
+
+@pytest.fixture
+def leases(clock: ManualClock) -> MemoryLeaseStore:
+    return MemoryLeaseStore(clock, SequenceTokens())
+
+
+@pytest.fixture
+def log(clock: ManualClock) -> MemoryEventLog:
+    return MemoryEventLog(clock)
+
+
+@pytest.fixture
+def settings() -> Settings:
+    return Settings()
+
+
+@pytest_asyncio.fixture
+async def mock() -> AsyncIterator[AnthropicMock]:
+    async with AnthropicMock() as server:
+        yield server
+
+
+@pytest_asyncio.fixture
+async def provider(mock: AnthropicMock) -> AsyncIterator[MessagesProvider]:
+    sender = AiohttpSender()
+    yield MessagesProvider(sender, mock.url, "key")
+    await sender.aclose()
+
+
+@pytest.fixture
+def dependencies(
+    kv: MemoryKeyValueStore,
+    objects: MemoryObjectStore,
+    log: MemoryEventLog,
+    leases: MemoryLeaseStore,
+    provider: MessagesProvider,
+    clock: ManualClock,
+    tokens: SequenceTokens,
+) -> Dependencies:
+    return Dependencies(
+        kv=kv,
+        atomic=kv,
+        objects=objects,
+        events=log,
+        leases=leases,
+        provider=provider,
+        clock=clock,
+        tokens=tokens,
+        authenticator=ByHeader(),
+    )
+
+
+@pytest.fixture
+def app(dependencies: Dependencies, settings: Settings) -> OpenBolt:
+    return OpenBolt(dependencies, settings)
+
+
+@pytest_asyncio.fixture
+async def call(app: OpenBolt) -> AsyncIterator[Caller]:
+    caller = Caller(app)
+    yield caller
+    await caller.settle()
+
+
+@pytest.fixture
+def chat(call: Caller, mock: AnthropicMock) -> Chatter:
+    return Chatter(call, mock)
+
+
+@pytest.fixture
+def projects(
+    objects: MemoryObjectStore, kv: MemoryKeyValueStore, clock: ManualClock
+) -> ProjectStore:
+    """The same store that the application has."""
+    return ProjectStore(objects, kv, clock)
