@@ -88,7 +88,7 @@ async def _exchange(
             answer = error_response(error)
             head.set_result(_js_response(answer, request.method, answer.body))
     finally:
-        await request.body.aclose()
+        pass
 
 
 async def _send(

@@ -206,10 +206,13 @@ class SQLiteLeaseStore:
         now, holder = self._clock.now(), self._tokens.token()
 
         def work(connection: sqlite3.Connection) -> Lease | None:
+            # Who only asks in vain shouldn't keep others from writing: look first.
+            if connection.execute(_HOLDER, (name, now)).fetchone():
+                return None
             with immediate(connection):
-                connection.execute("DELETE FROM leases WHERE expires <= ?", (now,))
-                if connection.execute("SELECT 1 FROM leases WHERE name = ?", (name,)).fetchone():
+                if connection.execute(_HOLDER, (name, now)).fetchone():
                     return None
+                connection.execute("DELETE FROM leases WHERE expires <= ?", (now,))
                 connection.execute("UPDATE fences SET last = last + 1")
                 (fence,) = connection.execute("SELECT last FROM fences").fetchone()
                 row = (name, holder, fence, now + ttl)
@@ -249,10 +252,7 @@ class SQLiteLeaseStore:
         """Who has it now."""
         wanted = (name, self._clock.now())
         row = await self._database.read(
-            lambda connection: connection.execute(
-                "SELECT name, holder, fence, expires FROM leases WHERE name = ? AND expires > ?",
-                wanted,
-            ).fetchone()
+            lambda connection: connection.execute(_HOLDER, wanted).fetchone()
         )
         return Lease(*row) if row else None
 
@@ -314,4 +314,5 @@ class SQLiteSessionStore:
             yield SessionRecord(*row)
 
 
+_HOLDER = "SELECT name, holder, fence, expires FROM leases WHERE name = ? AND expires > ?"
 _SESSIONS = "SELECT id_hash, user_id, created, used, expires, device, data FROM sessions"

@@ -50,7 +50,7 @@ class App:
         clock = SystemClock()
         kv = MemoryKeyValueStore(clock)
         self._sender = AiohttpSender()
-        self.provider: ModelProvider = MessagesProvider(self._sender, mock.url, KEY)
+        self.provider: ModelProvider = MessagesProvider(self._sender, mock.url, KEY, max_retries=0)
         self.dependencies = Dependencies(
             kv=kv,
             atomic=kv,

@@ -48,7 +48,7 @@ def over(make: Callable[[], AiohttpSender | HttpxSender]) -> OpenProvider:
     ) -> AsyncIterator[ModelProvider]:
         sender = make()
         try:
-            yield MessagesProvider(sender, base_url, api_key, timeouts)
+            yield MessagesProvider(sender, base_url, api_key, timeouts, max_retries=0)
         finally:
             await sender.aclose()
 

@@ -37,14 +37,14 @@ async def sdk(url: str) -> AsyncIterator[ModelProvider]:
 @asynccontextmanager
 async def aiohttp(url: str) -> AsyncIterator[ModelProvider]:
     sender = AiohttpSender()
-    yield MessagesProvider(sender, url, "k", LIMITS)
+    yield MessagesProvider(sender, url, "k", LIMITS, max_retries=0)
     await sender.aclose()
 
 
 @asynccontextmanager
 async def httpx(url: str) -> AsyncIterator[ModelProvider]:
     sender = HttpxSender()
-    yield MessagesProvider(sender, url, "k", LIMITS)
+    yield MessagesProvider(sender, url, "k", LIMITS, max_retries=0)
     await sender.aclose()
 
 

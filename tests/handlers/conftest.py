@@ -60,7 +60,7 @@ async def mock() -> AsyncIterator[AnthropicMock]:
 @pytest_asyncio.fixture
 async def provider(mock: AnthropicMock) -> AsyncIterator[MessagesProvider]:
     sender = AiohttpSender()
-    yield MessagesProvider(sender, mock.url, "key")
+    yield MessagesProvider(sender, mock.url, "key", max_retries=0)
     await sender.aclose()
 
 

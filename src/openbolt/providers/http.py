@@ -12,10 +12,18 @@ from contextlib import AbstractAsyncContextManager, AsyncExitStack, aclosing, as
 
 from attrs import field, frozen
 
-from openbolt.errors import UpstreamError, UpstreamTimeoutError
+from openbolt.clock import SystemClock, SystemTokens
+from openbolt.errors import UpstreamError, UpstreamRateLimitedError, UpstreamTimeoutError
 from openbolt.http import Headers
 from openbolt.model import ModelEvent, ModelRequest
-from openbolt.protocols import HttpSender, OutboundRequest, OutboundResponse, Timeouts
+from openbolt.protocols import (
+    Clock,
+    HttpSender,
+    OutboundRequest,
+    OutboundResponse,
+    Timeouts,
+    TokenSource,
+)
 from openbolt.providers import _messages_api as api
 from openbolt.providers._failures import (
     broken_off,
@@ -26,6 +34,7 @@ from openbolt.providers._failures import (
 )
 from openbolt.providers._sse import MAX_EVENT_BYTES
 from openbolt.providers._stream import batches
+from openbolt.retries import full_jitter
 
 __all__ = ["MessagesProvider"]
 
@@ -46,6 +55,9 @@ class MessagesProvider:
         version: Of the API. A request with a temperature is sent under 2023-06-01, the last version
             that takes one.
         max_event_bytes: One event of the stream at most.
+        max_retries: Further attempts before the first byte, for refusals that may pass.
+        max_retry_wait: Seconds; where the upstream asks for a longer wait there is no retry, and
+            the error says how long.
     """
 
     sender: HttpSender
@@ -54,6 +66,10 @@ class MessagesProvider:
     timeouts: Timeouts = Timeouts()
     version: str = api.TEMPERATURE_VERSION
     max_event_bytes: int = MAX_EVENT_BYTES
+    max_retries: int = 2
+    max_retry_wait: float = 10.0
+    clock: Clock = field(factory=SystemClock)
+    tokens: TokenSource = field(factory=SystemTokens)
 
     def stream(
         self, request: ModelRequest, /
@@ -74,7 +90,7 @@ class MessagesProvider:
         own_key = request.api_key is not None
         outbound = self._outbound(request, key)
         async with AsyncExitStack() as stack:
-            response = await self._attempt(outbound, stack, key, own_key)
+            response = await self._answered(outbound, stack, key, own_key)
             decoder = api.ReplyDecoder(
                 max_event_bytes=self.max_event_bytes, secret=key, own_key=own_key
             )
@@ -91,6 +107,23 @@ class MessagesProvider:
             body.encode("utf-8", "replace"),
             self.timeouts,
         )
+
+    async def _answered(
+        self, outbound: OutboundRequest, stack: AsyncExitStack, key: str | None, own_key: bool
+    ) -> OutboundResponse:
+        """Send, and again with full jitter after a refusal that may pass: nothing has come yet."""
+        attempt = 0
+        while True:
+            attempt += 1
+            try:
+                return await self._attempt(outbound, stack, key, own_key)
+            except UpstreamError as error:
+                wait = full_jitter(self.tokens, attempt)
+                if isinstance(error, UpstreamRateLimitedError):
+                    wait = max(wait, error.retry_after or 0.0)
+                if not error.retryable or attempt > self.max_retries or wait > self.max_retry_wait:
+                    raise
+            await self.clock.sleep(wait)
 
     async def _attempt(
         self, outbound: OutboundRequest, stack: AsyncExitStack, key: str | None, own_key: bool

