@@ -122,8 +122,10 @@ def _need_chromium(session: nox.Session) -> None:
 def _pytest(session: nox.Session, *args: str, measure: bool = False) -> None:
     """Run pytest, under coverage where asked for and the run is a whole one."""
     if measure and not session.posargs:
-        # A lock of the tracer can outlive the signal that pytest-timeout would send.
-        session.run("coverage", "run", "-m", "pytest", "--timeout-method=thread", *args)
+        # Absolute, because tests start Python in other folders; and a lock that the tracer leaves
+        # closed would survive the signal that pytest-timeout sends by default.
+        source = f"--source={ROOT / 'src'}"
+        session.run("coverage", "run", source, "-m", "pytest", "--timeout-method=thread", *args)
     else:
         session.run("python", "-m", "pytest", *args, *session.posargs)
 

@@ -152,6 +152,7 @@ const count = new Intl.NumberFormat("en");
 export function usageLine(usage) {
   const words = [`${count.format(usage.inputTokens ?? 0)} tokens in`, `${count.format(usage.outputTokens ?? 0)} out`];
   if (usage.cacheReadTokens) words.push(`${count.format(usage.cacheReadTokens)} from cache`);
+  if (usage.cacheWriteTokens) words.push(`${count.format(usage.cacheWriteTokens)} to cache`);
   if (usage.segments > 1) words.push(`${usage.segments} segments`);
   const cost = Number(usage.costUsd);
   if (usage.costUsd != null && cost > 0) words.push(cost < 0.0001 ? "under $0.0001" : `$${cost.toFixed(4)}`);

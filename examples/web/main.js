@@ -251,6 +251,7 @@ function drawSettings() {
   const notice = $("provider-notice");
   notice.hidden = !provider?.notice;
   setText(notice, provider?.notice ?? "");
+  notice.title = provider?.notice ?? "";
   $("model-pick").hidden = models.length < 2;
   for (const input of $("mode").querySelectorAll("input")) input.checked = input.value === ui.mode;
   $("prompt").placeholder = ui.mode === "build" ? "Describe what to build or change" : "Ask or think aloud; no files change";

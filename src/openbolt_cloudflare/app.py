@@ -88,7 +88,8 @@ async def _exchange(
             answer = error_response(error)
             head.set_result(_js_response(answer, request.method, answer.body))
     finally:
-        pass
+        async for _ in request.body:
+            pass
 
 
 async def _send(

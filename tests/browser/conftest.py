@@ -79,7 +79,9 @@ class ExampleServer:
             except httpx.TransportError:
                 time.sleep(0.1)
         self.kill()
-        pytest.fail("the server did not get ready:\n" + (self.data / "server.log").read_text()[-4000:])
+        pytest.fail(
+            "the server did not get ready:\n" + (self.data / "server.log").read_text()[-4000:]
+        )
 
     def kill(self) -> None:
         """End it as a power cut would: no chance to save anything."""

@@ -56,11 +56,9 @@ def add_todo(page: Any, text: str) -> None:
     frame.get_by_text(text, exact=True).wait_for()
 
 
-def test_a_chat_becomes_an_app_that_outlives_its_server(
-    open_page: OpenPage, server: Any
-) -> None:
+def test_a_chat_becomes_an_app_that_outlives_its_server(open_page: OpenPage, server: Any) -> None:
     page = open_page()
-    page.wait_for_selector("#provider-notice:has-text(\"mock\")")
+    page.wait_for_selector('#provider-notice:has-text("mock")')
 
     page.evaluate(
         """() => {
@@ -114,6 +112,21 @@ def test_a_reload_in_the_middle_of_a_reply_takes_it_up_again(open_page: OpenPage
     wait_for_end(page)
     assert page.locator("#messages article").count() == 2
     assert set(page.locator(f"{REPLY} .action-state").all_inner_texts()) == {"Saved"}
+
+
+def test_a_server_killed_in_the_middle_of_a_reply_leaves_what_it_had_saved(
+    open_page: OpenPage, server: Any
+) -> None:
+    page = open_page()
+    send(page, f"{PROMPT} [mock:pace=0.02]")
+    page.wait_for_selector(f"{REPLY} .action[data-tone=good]")
+    saved = page.locator(f"{REPLY} .action[data-tone=good] .action-name").all_inner_texts()
+    server.kill()
+    server.start()
+    # The page finds its way back without a reload.
+    page.wait_for_selector(f"{REPLY} .ending", timeout=60_000)
+    assert page.input_value("#prompt") == ""
+    assert set(saved) <= set(tree(page))
 
 
 def test_stop_ends_the_reply_and_keeps_what_came(open_page: OpenPage) -> None:
@@ -229,7 +242,9 @@ def test_the_keyboard_alone_is_enough(open_page: OpenPage) -> None:
     page.keyboard.press("End")
     page.keyboard.press("Enter")
     last = page.evaluate("document.activeElement.dataset.path")
-    page.wait_for_function("path => document.querySelector('.code-path').innerText === path", arg=last)
+    page.wait_for_function(
+        "path => document.querySelector('.code-path').innerText === path", arg=last
+    )
 
 
 @pytest.mark.parametrize("width", [360, 390])

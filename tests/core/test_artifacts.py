@@ -405,6 +405,10 @@ CASES: dict[str, tuple[str, list[Event]]] = {
         '<boltArtifact id="a" title="A" />.',
         [odd("no closing tag"), OPENED, CLOSED, Text(".")],
     ),
+    "a slash that closes nothing": (
+        artifact("", '/ id="a" / title="A" / '),
+        [OPENED, CLOSED],
+    ),
     "no id": (
         artifact("", 'title="A"') + artifact("", 'id="" title="A"'),
         [
@@ -588,10 +592,14 @@ CASES: dict[str, tuple[str, list[Event]]] = {
     ),
     **{
         f"a fence is known by the first 1,024 characters of its line, {where}": (
-            f"{LONG_LINE}{end}{artifact('')}",
-            [Text(LONG_LINE + end), IN_FENCE, OPENED, CLOSED],
+            f"{text}{artifact('')}",
+            [Text(text), IN_FENCE, OPENED, CLOSED],
         )
-        for where, end in [("in the line", ""), ("after it", "\n")]
+        for where, text in [
+            ("in the line", LONG_LINE),
+            ("in a later line", "\n" + LONG_LINE),
+            ("after it", LONG_LINE + "\n"),
+        ]
     },
     # The end of the reply
     **{

@@ -34,9 +34,7 @@ def objects(memory: MemoryObjectStore) -> FaultyObjects:
 
 
 @pytest.fixture
-def projects(
-    objects: FaultyObjects, kv: MemoryKeyValueStore, clock: ManualClock
-) -> ProjectStore:
+def projects(objects: FaultyObjects, kv: MemoryKeyValueStore, clock: ManualClock) -> ProjectStore:
     return ProjectStore(objects, kv, clock)
 
 

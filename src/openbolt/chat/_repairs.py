@@ -120,7 +120,7 @@ class FenceTracker:
         if newline:
             self._read_lines(self._line + lines)
             self._line = line[:_LINE_LIMIT]
-        elif len(self._line) < _LINE_LIMIT:
+        else:
             self._line += text[: _LINE_LIMIT - len(self._line)]
 
     def is_inside(self) -> bool:
