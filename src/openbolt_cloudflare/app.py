@@ -88,8 +88,7 @@ async def _exchange(
             answer = error_response(error)
             head.set_result(_js_response(answer, request.method, answer.body))
     finally:
-        async for _ in request.body:
-            pass
+        await request.body.aclose()
 
 
 async def _send(

@@ -16,7 +16,7 @@ __all__ = ["ProcessMark"]
 
 if sys.platform == "win32":  # no flock: leases of a dead process run out by themselves
 
-    def _lock(descriptor: int) -> bool:
+    def _lock(_descriptor: int) -> bool:
         return False
 else:
     import fcntl

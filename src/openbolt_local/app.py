@@ -31,8 +31,6 @@ from openbolt.protocols import (
 from openbolt.providers.anthropic import AnthropicProvider
 from openbolt_local.files import FileObjectStore
 from openbolt_local.memory import MemoryKeyValueStore, MemoryLeaseStore, MemoryObjectStore
-from openbolt_local.mocks import AnthropicMock
-from openbolt_local.mocks.server import LIVELY
 from openbolt_local.sqlite import SQLiteDatabase, SQLiteKeyValueStore, SQLiteLeaseStore
 from openbolt_local.sqlite_events import SQLiteEventLog
 
@@ -116,6 +114,9 @@ def _open_objects(settings: Settings, clock: Clock) -> ObjectStore:
 
 async def _open_provider(settings: Settings, stack: AsyncExitStack) -> ModelProvider:
     if uses_mock(settings):
+        # Here, since only the mock needs h11.
+        from openbolt_local.mocks import LIVELY, AnthropicMock
+
         mock = AnthropicMock(delta_interval=LIVELY, record_limit=16)
         await stack.enter_async_context(mock)
         provider = AnthropicProvider(api_key="mock", base_url=mock.url)

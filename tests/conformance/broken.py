@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator, Sequence
 from typing import Any
 
 import pytest
+from attrs import evolve
 
 from openbolt.chat.events import TurnEvent
 from openbolt.chat.log import MemoryEventLog
@@ -135,9 +136,10 @@ class TestForgetfulEventLog(_OnManualClock, EventLogSuite):
 
 class _Unfenced(MemoryLeaseStore):
     async def acquire(self, name: str, /, *, ttl: float) -> Lease | None:
-        self._fence = -(10**15)
-        self._clock.now = lambda: 0.0  # type: ignore[method-assign]
-        return await super().acquire(name, ttl=ttl)
+        lease = await super().acquire(name, ttl=ttl)
+        if lease:
+            lease = self._leases[name] = evolve(lease, fence=1)
+        return lease
 
 
 class TestUnfencedLeaseStore(_OnManualClock, LeaseStoreSuite):

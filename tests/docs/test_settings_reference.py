@@ -18,9 +18,9 @@ PAGE = Path(__file__).parents[2] / "docs" / "reference" / "settings.md"
 HEAD = """\
 # Settings
 
-`openbolt.Settings` is one frozen value. `Settings.from_mapping(os.environ)` reads the variables below;
-in code, pass the fields by name. Durations are seconds, sizes are bytes, lists are comma-separated. A
-wrong value is a `ConfigurationError` that names the variable.
+`openbolt.Settings` is one frozen value. `Settings.from_mapping(os.environ)` reads the variables
+below; in code, pass the fields by name. Durations are seconds, sizes are bytes, lists are
+comma-separated. A wrong value is a `ConfigurationError` that names the variable.
 
 | field | variable | default | what |
 |---|---|---|---|

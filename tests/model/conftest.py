@@ -43,24 +43,37 @@ def model_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         yield url
 
 
+def settings_for(model_url: str, **chosen: str) -> dict[str, str]:
+    """Settings by their environment names: replies of two calls of 24 tokens, unless chosen."""
+    return {
+        "ANTHROPIC_BASE_URL": model_url,
+        "OPENBOLT_MODEL": "smollm2-135m",
+        "OPENBOLT_MAX_TOKENS": "24",
+        "OPENBOLT_MAX_SEGMENTS": "2",
+        "OPENBOLT_ENHANCER_MAX_TOKENS": "24",
+        "OPENBOLT_SILENCE_TIMEOUT": "120",  # a busy machine takes its time over a prompt
+        **chosen,
+    }
+
+
+@pytest.fixture(scope="session")
+def server(model_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ExampleServer]:
+    """One server for all tests that need nothing of their own; each uses a chat of its own."""
+    server = ExampleServer(tmp_path_factory.mktemp("data"), settings_for(model_url))
+    server.start()
+    yield server
+    server.stop()
+
+
 @pytest.fixture
 def serve(model_url: str, tmp_path: Path) -> Iterator[Callable[..., ExampleServer]]:
-    """Start the example server on the local model; settings by their environment names."""
+    """Start a server with settings of its own."""
     started: list[ExampleServer] = []
 
-    def start(**settings: str) -> ExampleServer:
-        chosen = {
-            "ANTHROPIC_BASE_URL": model_url,
-            "OPENBOLT_MODEL": "smollm2-135m",
-            "OPENBOLT_MAX_TOKENS": "64",
-            "OPENBOLT_MAX_SEGMENTS": "1",
-            "OPENBOLT_ENHANCER_MAX_TOKENS": "48",
-            **settings,
-        }
-        server = ExampleServer(tmp_path, chosen)
-        started.append(server)
-        server.start()
-        return server
+    def start(**chosen: str) -> ExampleServer:
+        started.append(ExampleServer(tmp_path, settings_for(model_url, **chosen)))
+        started[-1].start()
+        return started[-1]
 
     yield start
     for server in started:

@@ -298,11 +298,11 @@ class _Turn:
     async def _emit(self, outputs: Sequence[Output]) -> None:
         said: list[events.TurnEvent] = []
         for output in outputs:
-            if type(output) is FileReady:
+            if isinstance(output, FileReady):
                 await self._say(said)
                 said = [await self._saver.save(output)]
             else:
-                said.append(output)  # type: ignore[arg-type]
+                said.append(output)
         await self._say(said)
 
     async def _say(self, said: Sequence[events.TurnEvent]) -> None:
