@@ -39,6 +39,10 @@ export class Conversation {
     return this.messages.findLast((message) => message.role === "assistant") ?? null;
   }
 
+  get #reply() {
+    return this.messages.find((message) => message.id === this.turn?.replyId);
+  }
+
   /** Files being written now, lying over the saved ones. */
   get liveFiles() {
     return filesWritten(this.messages.find((message) => message.id === this.liveId));
@@ -144,12 +148,13 @@ export class Conversation {
     for (;;) {
       try {
         const response = await open();
-        if (response === null) break; // nothing runs any more: what is stored is the truth
+        if (response === null) break; // nothing runs any more
         for await (const { frame } of readFrames(chunksOf(response))) {
           failures = 0;
           this.#take(frame);
         }
-        return this.#end();
+        if (this.#reply?.status !== "streaming") return this.#end();
+        break; // [DONE] and no word of how it ended: its writer died
       } catch (error) {
         if (error.name === "AbortError") return this.#end("");
         if (failures >= RESUME_DELAYS.length || !isCut(error)) return this.#end(error.message);
@@ -159,7 +164,9 @@ export class Conversation {
         open = () => api.resumeTurn(this.id, this.#newSignal());
       }
     }
+    // What is stored is the truth.
     this.turn = null;
+    this.liveId = null;
     await this.load();
   }
 

@@ -87,8 +87,6 @@ async def _exchange(
         if not head.done():
             answer = error_response(error)
             head.set_result(_js_response(answer, request.method, answer.body))
-    finally:
-        await request.body.aclose()
 
 
 async def _send(

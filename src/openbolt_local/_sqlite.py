@@ -18,7 +18,9 @@ from queue import SimpleQueue
 from time import monotonic, sleep
 from typing import Any, Literal, Self, TypeVar
 
+from openbolt.clock import SystemTokens
 from openbolt.errors import BackendError, ConfigurationError
+from openbolt_local._processes import ProcessMark
 
 __all__ = ["SQLiteDatabase", "Synchronous", "immediate"]
 
@@ -69,6 +71,7 @@ class SQLiteDatabase:
         self._path = path
         self._writes = _Thread(f"{path} writes", connect)
         self._reads = _Thread(f"{path} reads", connect)
+        self._mark: ProcessMark | None = None
 
     @classmethod
     @asynccontextmanager
@@ -95,9 +98,17 @@ class SQLiteDatabase:
         database = cls(name, partial(_connect, name, synchronous, busy_timeout))
         try:
             await database.write(partial(_prepare, path=name))
+            database._mark = await asyncio.to_thread(ProcessMark, name, SystemTokens())
             yield database
         finally:
             await database._close()
+
+    @property
+    def mark(self) -> ProcessMark:
+        """This process among those that have the file open."""
+        if self._mark is None:
+            raise BackendError("The store is closed.", detail=self._path)
+        return self._mark
 
     async def write(self, work: Callable[[sqlite3.Connection], T], /) -> T:
         """Run ``work`` on the writing connection; cancelling doesn't undo it once it runs."""
@@ -118,6 +129,9 @@ class SQLiteDatabase:
             await self._reads.close()
         finally:
             await self._writes.close()
+            mark, self._mark = self._mark, None
+            if mark is not None:
+                mark.close()
 
 
 @contextmanager

@@ -12,7 +12,7 @@ from collections.abc import AsyncIterator, Callable
 from functools import partial
 from typing import Any, TypeVar
 
-from attrs import evolve
+from attrs import astuple, evolve
 
 from openbolt.clock import SystemClock, SystemTokens
 from openbolt.protocols import Clock, KVLimits, Lease, SessionRecord, TokenSource
@@ -24,6 +24,7 @@ from openbolt_local._checks import (
     parse_counter,
     sum_counter,
 )
+from openbolt_local._processes import ProcessMark
 from openbolt_local._sqlite import SQLiteDatabase, Synchronous, immediate
 from openbolt_local.sqlite_events import SQLiteEventLog
 
@@ -188,7 +189,10 @@ def _scan_page(connection: sqlite3.Connection, bounds: tuple[bytes, bytes, float
 
 
 class SQLiteLeaseStore:
-    """A `LeaseStore` in a table; all names draw their fences from one counter."""
+    """A `LeaseStore` in a table; all names draw their fences from one counter.
+
+    A lease also ends with the process that holds it: after a crash nobody waits for its time.
+    """
 
     def __init__(
         self,
@@ -203,21 +207,22 @@ class SQLiteLeaseStore:
 
     async def acquire(self, name: str, /, *, ttl: float) -> Lease | None:
         """Take the lease, or None while another holder has it."""
-        now, holder = self._clock.now(), self._tokens.token()
+        now, mark = self._clock.now(), self._database.mark
+        holder = f"{mark.id}.{self._tokens.token()}"
 
         def work(connection: sqlite3.Connection) -> Lease | None:
             # Who only asks in vain shouldn't keep others from writing: look first.
-            if connection.execute(_HOLDER, (name, now)).fetchone():
+            if _held(connection, name, now, mark):
                 return None
             with immediate(connection):
-                if connection.execute(_HOLDER, (name, now)).fetchone():
+                if _held(connection, name, now, mark):
                     return None
-                connection.execute("DELETE FROM leases WHERE expires <= ?", (now,))
+                connection.execute("DELETE FROM leases WHERE expires <= ? OR name = ?", (now, name))
                 connection.execute("UPDATE fences SET last = last + 1")
                 (fence,) = connection.execute("SELECT last FROM fences").fetchone()
-                row = (name, holder, fence, now + ttl)
-                connection.execute("INSERT INTO leases VALUES (?, ?, ?, ?)", row)
-            return Lease(*row)
+                lease = Lease(name, holder, fence, now + ttl)
+                connection.execute("INSERT INTO leases VALUES (?, ?, ?, ?)", astuple(lease))
+            return lease
 
         return await self._database.write(work)
 
@@ -250,11 +255,14 @@ class SQLiteLeaseStore:
 
     async def holder(self, name: str, /) -> Lease | None:
         """Who has it now."""
-        wanted = (name, self._clock.now())
-        row = await self._database.read(
-            lambda connection: connection.execute(_HOLDER, wanted).fetchone()
-        )
-        return Lease(*row) if row else None
+        now, mark = self._clock.now(), self._database.mark
+        return await self._database.read(lambda connection: _held(connection, name, now, mark))
+
+
+def _held(connection: sqlite3.Connection, name: str, now: float, mark: ProcessMark) -> Lease | None:
+    """A lease that hasn't run out and whose process lives."""
+    row = connection.execute(_HOLDER, (name, now)).fetchone()
+    return Lease(*row) if row and mark.is_alive(row[1].partition(".")[0]) else None
 
 
 class SQLiteSessionStore:

@@ -11,7 +11,7 @@ import shutil
 import subprocess
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal, NoReturn
@@ -155,27 +155,34 @@ class Server:
 @contextmanager
 def serving(**choices: Any) -> Iterator[Server]:
     """Serve the application over a fresh mock, all in memory, until the context is left."""
-    with AnthropicMock.in_thread() as mock:
-        defaults: Mapping[str, Any] = {
-            "kv": "memory",
-            "objects": "memory",
-            "anthropic_api_key": "any",
-            "anthropic_base_url": mock.url,
-        }
-        app = asgi_app(open_dependencies, Settings(**{**defaults, **choices}))
-        config = uvicorn.Config(app, port=0, log_level="error", timeout_graceful_shutdown=5)
-        server = uvicorn.Server(config)
-        thread = threading.Thread(target=server.run, name="uvicorn")
-        thread.start()
-        try:
-            while not server.started:
-                assert thread.is_alive(), "the server did not start"
-                time.sleep(0.005)
-            port = server.servers[0].sockets[0].getsockname()[1]
-            yield Server(f"http://127.0.0.1:{port}", mock)
-        finally:
-            server.should_exit = True
-            thread.join()
+    with AnthropicMock.in_thread() as mock, serving_model_at(mock.url, **choices) as url:
+        yield Server(url, mock)
+
+
+@contextmanager
+def serving_model_at(base_url: str, **choices: Any) -> Iterator[str]:
+    """Serve the application, all in memory, with the model that answers at an address; its URL."""
+    settings = Settings(
+        kv="memory",
+        objects="memory",
+        anthropic_api_key="any",
+        anthropic_base_url=base_url,
+        **choices,
+    )
+    app = asgi_app(open_dependencies, settings)
+    config = uvicorn.Config(app, port=0, log_level="error", timeout_graceful_shutdown=5)
+    server = uvicorn.Server(config)
+    thread = threading.Thread(target=server.run, name="uvicorn")
+    thread.start()
+    try:
+        while not server.started:
+            assert thread.is_alive(), "the server did not start"
+            time.sleep(0.005)
+        port = server.servers[0].sockets[0].getsockname()[1]
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        server.should_exit = True
+        thread.join()
 
 
 def need_packages(folder: Path) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from typing import Literal
 
@@ -56,7 +56,7 @@ class RunningTurn:
             self._timer = loop.call_later(self._grace, self.end, "abandoned")
 
     @contextmanager
-    def pumping(self, scope: asyncio.Timeout) -> Iterator[None]:
+    def pumping(self, scope: asyncio.Timeout) -> Generator[None]:
         """While the runner is inside, `end` cancels what it waits for."""
         self._scope = scope
         try:
@@ -86,7 +86,7 @@ class RunningTurns:
         return self._owners[owner]
 
     @contextmanager
-    def enter(self, turn_id: str, owner: str, turn: RunningTurn, /) -> Iterator[None]:
+    def enter(self, turn_id: str, owner: str, turn: RunningTurn, /) -> Generator[None]:
         """Know a turn while it runs."""
         self._turns[turn_id] = turn
         self._owners[owner] += 1
