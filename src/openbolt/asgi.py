@@ -114,6 +114,17 @@ class HandlerApp:
         else:
             raise ValueError(f"openbolt speaks http and lifespan, not {kind!r}.")
 
+    @asynccontextmanager
+    async def lifespan(self, _parent: object = None, /) -> AsyncGenerator[None]:
+        """Open now and close at the end: a parent's ``lifespan``, which this app, mounted, has
+        no other way to hear of.
+        """
+        await self._opened()
+        try:
+            yield
+        finally:
+            await self.aclose()
+
     async def aclose(self) -> None:
         """Let work end, cancel what doesn't within the grace, and close the handler.
 

@@ -159,3 +159,11 @@ async def test_a_parents_lifespan_can_close_a_mounted_app() -> None:
         await parent(scope_of(path="/sub/x"), peer.receive, peer.send)
     assert peer.body == b"/sub|/x|"
     assert opening.log == ["opening", "opened", "closing", "closed"]
+
+
+async def test_a_parents_lifespan_can_be_ours() -> None:
+    log: list[str] = []
+    app = serve_handler(Opening(tell, log))
+    async with app.lifespan(object()):
+        assert log == ["opening", "opened"]
+    assert log == ["opening", "opened", "closing", "closed"]

@@ -6,10 +6,10 @@ import asyncio
 from collections.abc import Callable
 
 import pytest
-from chat_driving import App
 
 from openbolt.chat.artifacts import ArtifactParser, Text
 from openbolt_local.mocks import Reply
+from tests.chat.driving import App
 
 
 async def enhance(app: App, message: str) -> str:

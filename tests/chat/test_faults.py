@@ -6,13 +6,13 @@ import asyncio
 from collections.abc import Callable
 from typing import Any
 
-import chat_driving
 import pytest
-from chat_driving import App, artifact, file, files_saved, frames_of, kinds, only, visible
 
 from openbolt.errors import BackendError
 from openbolt_local.memory import MemoryObjectStore
 from openbolt_local.mocks import Reply
+from tests.chat import driving
+from tests.chat.driving import App, artifact, file, files_saved, frames_of, kinds, only, visible
 
 HALF = "Here.\n" + artifact(file("a.js", "whole()"))
 # Enough small deltas that a fault after N of them has both text and a whole file behind it.
@@ -47,8 +47,8 @@ async def test_a_refusal_before_the_first_byte_is_a_status_and_nothing_is_stored
 async def test_the_servers_key_never_shows_in_what_the_client_is_told(app: App) -> None:
     app.mock.enqueue(Reply(fault="401"))
     response = await app.start("hi")
-    assert chat_driving.KEY.encode() not in await app.read(response)
-    assert app.mock.requests[0].headers["x-api-key"] == chat_driving.KEY
+    assert driving.KEY.encode() not in await app.read(response)
+    assert app.mock.requests[0].headers["x-api-key"] == driving.KEY
 
 
 @pytest.mark.parametrize(

@@ -10,10 +10,10 @@ import asyncio
 from typing import Any
 
 import pytest
-from chat_driving import App, file, visible
 
 from openbolt_local.memory import MemoryLeaseStore
 from openbolt_local.mocks import Reply
+from tests.chat.driving import App, file, visible
 
 PIECES = [
     "Here.\n",

@@ -6,9 +6,9 @@ import asyncio
 from collections.abc import Callable
 
 import pytest
-from chat_driving import App, artifact, file, files_saved, kinds, only, visible
 
 from openbolt_local.mocks import Reply
+from tests.chat.driving import App, artifact, file, files_saved, kinds, only, visible
 
 TWO_FILES = (
     "Here it is.\n\n"

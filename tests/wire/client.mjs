@@ -37,21 +37,20 @@ class State {
   };
 }
 
-/** A transport of the SDK's that also writes down each chunk it lets through. */
-function recorded(Transport, chunks) {
-  return class extends Transport {
-    processResponseStream(stream) {
-      const note = (chunk, controller) => {
-        chunks.push(structuredClone(chunk));
-        controller.enqueue(chunk);
-      };
-      return super.processResponseStream(stream).pipeThrough(new TransformStream({ transform: note }));
-    }
+/** Let a transport of the SDK's also write down each chunk that it lets through. */
+function record(transport, chunks) {
+  const process = transport.processResponseStream.bind(transport);
+  const transform = (chunk, controller) => {
+    chunks.push(structuredClone(chunk));
+    controller.enqueue(chunk);
   };
+  transport.processResponseStream = (stream) =>
+    process(stream).pipeThrough(new TransformStream({ transform }));
+  return transport;
 }
 
 class Chat {
-  constructor({ version, url, id, messages, protocol, body }) {
+  constructor({ version, url, id, messages, protocol, body, transport }) {
     const sdk = SDKS[version];
     this.chunks = [];
     this.data = [];
@@ -59,12 +58,9 @@ class Chat {
     this.errors = [];
     this.state = new State();
     this.state.messages = messages ?? [];
-    const Transport = recorded(
-      protocol === "text" ? sdk.TextStreamChatTransport : sdk.DefaultChatTransport,
-      this.chunks,
-    );
+    const Transport = protocol === "text" ? sdk.TextStreamChatTransport : sdk.DefaultChatTransport;
     const api = `${url}/api/chat${protocol ? `?protocol=${protocol}` : ""}`;
-    this.transport = new Transport({ api, body });
+    this.transport = record(transport ?? new Transport({ api, body }), this.chunks);
     const Client = class extends sdk.AbstractChat {};
     this.sdk = new Client({
       id,
@@ -92,9 +88,15 @@ class Chat {
 }
 
 const chats = [];
+let guide;
 const commands = {
-  open(options) {
-    return { chat: chats.push(new Chat(options)) - 1 };
+  async open({ module, ...options }) {
+    if (module) guide = await import(module);
+    const transport = module && guide.builder(options.url);
+    return { chat: chats.push(new Chat({ ...options, transport })) - 1 };
+  },
+  async guide({ call, with_ }) {
+    return guide[call](...with_);
   },
   send(chat, message) {
     chat.running = chat.sdk.sendMessage(message);

@@ -11,7 +11,7 @@ import pytest
 
 from openbolt_local.mocks import Reply
 from tests.wire.replies import AFTER, BEFORE, HTML, PAGE, SCRIPT
-from tests.wire.running import Client, Server
+from tests.wire.running import Client, Server, serving
 
 
 def ask(client: Client, server: Server, text: str = "A page") -> dict[str, Any]:
@@ -65,12 +65,12 @@ def test_reasoning_is_reasoning(client: Client, server: Server) -> None:
     assert message["content"] == "Hello"
 
 
-def test_an_error_in_mid_stream_is_raised(client: Client, server: Server) -> None:
-    server.mock.enqueue(Reply(chunks=("So", " far", " it"), fault="error-event after=2"))
+def test_an_error_in_mid_stream_is_raised(client: Client) -> None:
+    with serving(max_recoveries=0) as server:
+        server.mock.enqueue(Reply(chunks=("So", " far", " it"), fault="error-event after=2"))
+        seen = ask(client, server)
+        [stored] = [m for m in server.stored("c1") if m["role"] == "assistant"]
 
-    seen = ask(client, server)
-
-    [stored] = [m for m in server.stored("c1") if m["role"] == "assistant"]
     assert seen["errors"] == [f"Error: {stored['metadata']['error']}"]
     assert seen["message"]["content"] == "So far"
 

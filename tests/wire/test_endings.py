@@ -11,7 +11,7 @@ import json
 from collections.abc import Callable
 
 from openbolt_local.mocks import Reply
-from tests.wire.replies import AFTER, BEFORE, FIRST_FILE, HTML, OPENING, PAGE
+from tests.wire.replies import AFTER, BEFORE, FIRST_FILE, HTML, OPENING, PAGE, SCRIPT
 from tests.wire.running import Chat, Client, Server, serving
 
 STALLED = Reply(chunks=("So", " far", " it", " goes"), fault="stall after=3")
@@ -19,12 +19,13 @@ SO_FAR = "So far it"
 
 
 def test_an_error_in_mid_stream_is_the_chats_error_and_what_came_stays(
-    chat: Chat, server: Server
+    open_chat: Callable[..., Chat],
 ) -> None:
     chunks = (BEFORE, OPENING, FIRST_FILE, "<boltAction", AFTER)
-    server.mock.enqueue(Reply(chunks=chunks, fault="error-event after=3"))
-
-    report = chat.ask("A page")
+    with serving(max_recoveries=0) as server:
+        server.mock.enqueue(Reply(chunks=chunks, fault="error-event after=3"))
+        report = open_chat(server).ask("A page")
+        [_, stored] = server.stored(report.id)
 
     assert report.status == "error"
     assert report.error
@@ -33,18 +34,33 @@ def test_an_error_in_mid_stream_is_the_chats_error_and_what_came_stays(
     assert report.texts == [BEFORE]
     assert report.parts("data-action")["0"]["content"] == HTML
     assert report.parts("data-file")["index.html"]["state"] == "saved"
-    [_, stored] = server.stored(report.id)
     assert stored["metadata"]["status"] == "failed"
     assert stored["metadata"]["error"] == report.error
 
 
-def test_a_chat_goes_on_after_an_error(chat: Chat, server: Server) -> None:
-    server.mock.enqueue(Reply("It breaks in the middle", fault="cut after=1"), "Better")
-    assert chat.ask("First").status == "error"
+def test_a_chat_goes_on_after_an_error(open_chat: Callable[..., Chat]) -> None:
+    with serving(max_recoveries=0) as server:
+        server.mock.enqueue(Reply("It breaks in the middle", fault="cut after=1"), "Better")
+        chat = open_chat(server)
+        assert chat.ask("First").status == "error"
 
-    report = chat.ask("Second")
+        report = chat.ask("Second")
 
     assert (report.status, report.error, report.texts) == ("ready", None, ["Better"])
+
+
+def test_a_reply_that_was_asked_on_after_a_break_is_one_message(chat: Chat, server: Server) -> None:
+    at = PAGE.index("console")
+    chunks = (PAGE[:at], PAGE[at:])
+    server.mock.enqueue(Reply(chunks=chunks, fault="cut after=1"), PAGE[at:])
+
+    report = chat.ask("A page")
+
+    assert [message["role"] for message in report.messages] == ["user", "assistant"]
+    assert (report.status, report.texts) == ("ready", [BEFORE, AFTER])
+    assert report.parts("data-action")["1"]["content"] == SCRIPT
+    [notice] = report.parts("data-notice").values()
+    assert notice["kind"] == "recovery"
 
 
 def test_a_refused_request_is_an_error_with_the_servers_words(chat: Chat, server: Server) -> None:

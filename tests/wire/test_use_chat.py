@@ -237,7 +237,8 @@ def test_a_second_turn_goes_on_in_the_same_chat_and_shows_the_model_its_own_word
     assert [message["id"] for message in server.stored(first.id)] == [
         message["id"] for message in second.messages
     ]
-    asked = server.mock.requests[-1].json["messages"]
+    body: Any = server.mock.requests[-1].json
+    asked = body["messages"]
     assert [message["role"] for message in asked] == ["user", "assistant", "user"]
     assert asked[1]["content"][-1]["text"] == PAGE
 
