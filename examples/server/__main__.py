@@ -76,6 +76,13 @@ def _serve_reloading(options: argparse.Namespace) -> None:
     )
 
 
+def _port(text: str) -> int:
+    # uvloop would take a larger number modulo 65,536.
+    if not (text.isascii() and text.isdigit() and int(text) < 65536):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a port (0 to 65535)")
+    return int(text)
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m examples.server",
@@ -86,7 +93,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--host", default="127.0.0.1", help="address to bind (default: %(default)s)"
     )
-    parser.add_argument("--port", type=int, default=8787, help="port (default: %(default)s)")
+    parser.add_argument("--port", type=_port, default=8787, help="port (default: %(default)s)")
     parser.add_argument("--data", metavar="DIR", help="folder for data (default: .openbolt)")
     parser.add_argument("--reload", action="store_true", help="restart when a source file changes")
     parser.add_argument("--open", action="store_true", help="open the page in a browser")

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from attrs import evolve
 
-from examples.server.site import page_routes
+from examples.server.site import page_policy, page_routes
 from openbolt import Handler, OpenBolt, Settings
 from openbolt.asgi import HandlerApp, serve_handler
 from openbolt.errors import ConfigurationError
@@ -72,7 +72,8 @@ def make_app(settings: Settings, /) -> HandlerApp:
         async with open_dependencies(settings) as dependencies:
             if settings.notice:
                 _log.warning(settings.notice)
-            yield OpenBolt(dependencies, settings, routes=page_routes(WEB))
+            pages = page_routes(WEB, page_policy(settings.preview_origin))
+            yield OpenBolt(dependencies, settings, routes=pages)
 
     return serve_handler(open_handler, shutdown_grace=settings.shutdown_grace)
 

@@ -250,7 +250,7 @@ function drawSettings() {
   const { models, provider } = ui.models;
   const notice = $("provider-notice");
   notice.hidden = !provider?.notice;
-  setText(notice, provider?.notice ?? "");
+  setText(notice.firstElementChild, provider?.notice ?? "");
   notice.title = provider?.notice ?? "";
   $("model-pick").hidden = models.length < 2;
   for (const input of $("mode").querySelectorAll("input")) input.checked = input.value === ui.mode;

@@ -17,7 +17,12 @@ from attrs import frozen
 from openbolt.access import owner_of
 from openbolt.bodies import read_json
 from openbolt.chat.prompt import enhancer_prompt
-from openbolt.errors import InvalidRequestError, PayloadTooLargeError, UpstreamTimeoutError
+from openbolt.errors import (
+    InvalidRequestError,
+    PayloadTooLargeError,
+    UpstreamError,
+    UpstreamTimeoutError,
+)
 from openbolt.http import Headers, Request, Response, StreamBody
 from openbolt.model import ModelEvent, ModelMessage, ModelRequest, TextDelta
 from openbolt.protocols import ModelProvider
@@ -118,7 +123,7 @@ async def _first_text(batches: AsyncIterator[Sequence[ModelEvent]]) -> str:
         text = _join(batch)
         if text:
             return text
-    return ""
+    raise UpstreamError("The model gave no answer.")
 
 
 async def _text(

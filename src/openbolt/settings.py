@@ -23,6 +23,7 @@ __all__ = ["LOOPBACK_HOSTS", "Settings", "variable_name"]
 
 LOOPBACK_HOSTS = ("localhost", "127.0.0.1", "[::1]")
 MIB = 1024 * 1024
+_MIN_THINKING = 1024
 _PREVIEW_ORIGIN = re.compile(r"https?://[A-Za-z0-9._-]*\{token\}[A-Za-z0-9._-]*(?::[0-9]{1,5})?/?")
 
 
@@ -119,7 +120,8 @@ class Settings:
             are about 200 KB of code, beyond which a reply is a runaway.
         max_recoveries: How often a reply whose stream broke is asked on from what came; beyond
             two the upstream is down rather than unlucky.
-        thinking: Tokens for reasoning, -1 to let the model decide, 0 for none.
+        thinking: Tokens for reasoning (at least 1,024 and below ``max_tokens``, as the Messages API
+            asks), -1 to let the model decide, 0 for none.
         context_tokens: Estimated tokens of project files put before the model.
         history_tokens: Estimated tokens of earlier messages; older ones are left out.
         max_reply_bytes: A longer reply is ended with an error; what came is kept.
@@ -187,6 +189,14 @@ class Settings:
     budget_usd_per_turn: Decimal | None = field(default=None, validator=_amount)
     notice: str | None = None
     provider_name: str = "anthropic"
+
+    def __attrs_post_init__(self) -> None:
+        if self.thinking > 0 and not _MIN_THINKING <= self.thinking < self.max_tokens:
+            raise ConfigurationError(
+                f"thinking must be -1, 0, or at least {_MIN_THINKING} and below max_tokens "
+                f"({self.max_tokens}), not {self.thinking}; set {variable_name('thinking')}.",
+                setting="thinking",
+            )
 
     @classmethod
     def from_mapping(cls, mapping: Mapping[str, str], /, **overrides: Any) -> Settings:

@@ -18,6 +18,7 @@ from openbolt import Dependencies, Settings
 from openbolt.access import LocalUser, SharedPassword
 from openbolt.chat.log import MemoryEventLog
 from openbolt.clock import SystemClock, SystemTokens
+from openbolt.costs import ANTHROPIC_2026_11, Price, PriceTable
 from openbolt.errors import ConfigurationError
 from openbolt.protocols import (
     AtomicKeyValueStore,
@@ -37,10 +38,10 @@ from openbolt_local.sqlite_events import SQLiteEventLog
 __all__ = ["MOCK_NOTICE", "open_dependencies", "uses_mock", "with_mock_notice"]
 
 MOCK_NOTICE = (
-    "No model is connected: replies come from a built-in mock with a few ready-made apps "
-    "(todo list, landing page, game, notes, chart, form, ...). "
+    "No model is connected: a built-in mock answers with a few ready-made apps. "
     "Set ANTHROPIC_API_KEY and restart to build with Claude."
 )
+FREE = PriceTable("mock", {"": Price.of("0", "0", "0")})
 
 
 @frozen
@@ -83,6 +84,7 @@ async def open_dependencies(settings: Settings, /) -> AsyncGenerator[Dependencie
             clock=clock,
             tokens=tokens,
             authenticator=_authenticator(settings),
+            prices=FREE if uses_mock(settings) else ANTHROPIC_2026_11,
         )
 
 

@@ -15,8 +15,8 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
+from urllib.request import urlopen
 
-import httpx
 import pytest
 from attrs import define, field
 
@@ -74,9 +74,9 @@ class ExampleServer:
             if process.poll() is not None:
                 break
             try:
-                if httpx.get(f"{self.url}readyz", timeout=2).is_success:
+                with urlopen(f"{self.url}readyz", timeout=2):
                     return
-            except httpx.TransportError:
+            except OSError:  # refused, or (as HTTPError) not ready yet
                 time.sleep(0.1)
         self.kill()
         pytest.fail(
@@ -118,12 +118,15 @@ def open_page(chromium: Any, server: ExampleServer) -> Iterator[Callable[..., An
     contexts: list[Any] = []
     errors: list[str] = []
 
+    def note_error(error: object) -> None:
+        errors.append(str(error))
+
     def open_one(**options: Any) -> Any:
         context = chromium.new_context(**{"viewport": {"width": 1440, "height": 900}, **options})
         context.set_default_timeout(20_000)
         contexts.append(context)
         page = context.new_page()
-        page.on("pageerror", lambda error: errors.append(str(error)))
+        page.on("pageerror", note_error)
         page.goto(server.url)
         return page
 

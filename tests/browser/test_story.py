@@ -145,13 +145,16 @@ def test_stop_ends_the_reply_and_keeps_what_came(open_page: OpenPage) -> None:
     assert page.locator(f"{REPLY} .prose").all_inner_texts() == said
 
 
-def test_a_failed_reply_says_so_and_can_be_tried_again(open_page: OpenPage) -> None:
+def test_a_reply_that_the_model_broke_off_says_so_and_can_be_asked_for_anew(
+    open_page: OpenPage,
+) -> None:
     page = open_page()
-    send(page, f"{PROMPT} [mock:error-event after=3]")
-    page.wait_for_selector(f"{REPLY} .ending[data-tone=bad]", timeout=60_000)
+    send(page, f"{PROMPT} [mock:refusal after=3]")
+    page.wait_for_selector(f"{REPLY} .ending:has-text('declined')")
+    page.evaluate("document.querySelector('#messages article.reply').id = 'first-reply'")
     page.click(f"{REPLY} .ending button")
-    page.wait_for_selector("#stop", state="visible")
-    page.wait_for_selector(f"{REPLY} .ending[data-tone=bad]", timeout=60_000)
+    page.wait_for_selector("#first-reply", state="detached")
+    page.wait_for_selector(f"{REPLY} .ending:has-text('declined')")
     assert page.locator("#messages article").count() == 2
 
 

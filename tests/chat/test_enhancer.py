@@ -90,3 +90,9 @@ async def test_a_reader_that_goes_away_ends_the_model_call(app: App) -> None:
     response = await app.open("POST", "/api/enhancer", {"message": "hi there"})
     await response.body.aclose()  # type: ignore[union-attr]
     await asyncio.wait_for(app.mock.idle(), 1.0)
+
+
+async def test_an_empty_answer_is_a_502_and_never_an_empty_prompt(app: App) -> None:
+    app.mock.enqueue(Reply(fault="empty"))
+    status, body = await app.call("POST", "/api/enhancer", {"message": "hi there"})
+    assert (status, body["error"]["message"]) == (502, "The model gave no answer.")

@@ -233,3 +233,9 @@ def test_every_setting_is_documented_once_and_nothing_else_is() -> None:
     assert text is not None
     documented = re.findall(r"^    (\w+): ", text.partition("Attributes:")[2], re.MULTILINE)
     assert sorted(documented) == sorted(FIELDS)
+
+
+@pytest.mark.parametrize("thinking", [1, 1023, 4096, 5000])
+def test_a_budget_that_the_api_would_refuse_is_refused_at_start_up(thinking: int) -> None:
+    with pytest.raises(ConfigurationError, match="OPENBOLT_THINKING"):
+        Settings(thinking=thinking, max_tokens=4096)

@@ -5,6 +5,7 @@ imported in the global scope, as in production; and nothing of one request is se
 runs at the same time. For tests only: production needs none of this.
 """
 
+import asyncio
 import sys
 from contextvars import ContextVar
 from importlib import import_module
@@ -67,11 +68,13 @@ async def on_fetch(request, env, ctx):
 
 
 async def _drain(request):
-    """Read a body that nobody read, as wrangler itself does for workers in JavaScript.
+    """Read a body that nobody reads, as wrangler itself does for workers in JavaScript.
 
     Else about one in a hundred of the requests that follow hangs in wrangler's own proxy.
     """
-    if request.body and not request.bodyUsed:
+    for _ in range(10):  # a response that reads it while it streams has begun by then
+        await asyncio.sleep(0)
+    if request.body and not request.bodyUsed and not request.body.locked:
         reader = request.body.getReader()
         while not (await reader.read()).done:
             pass

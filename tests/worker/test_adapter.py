@@ -148,8 +148,7 @@ async def test_an_upload_that_breaks_off_closes_what_it_fed(handlers: httpx.Asyn
     address = str(handlers.base_url.host), handlers.base_url.port
     reader, writer = await asyncio.open_connection(*address)
     writer.write(b"POST /echo/cut HTTP/1.1\r\nhost: x\r\ncontent-length: 9\r\n\r\nbegin")
-    while b"begin" not in await reader.readline():
-        pass
+    await asyncio.wait_for(reader.readuntil(b"begin"), PATIENCE)
     writer.close()
     await writer.wait_closed()
     await until(handlers, "cut", closed=1)

@@ -139,14 +139,24 @@ async def test_an_error_before_the_first_byte_is_json(
     assert answer.json()["error"]["requestId"] == answer.headers["x-request-id"]
 
 
-async def test_an_error_after_the_first_byte_is_an_event(
+async def test_a_connection_that_breaks_once_is_mended(
     app: httpx.AsyncClient, mock: AnthropicMock
 ) -> None:
     mock.enqueue(Reply(chunks=("one ", "two ", "three"), fault="cut after=2"))
-    answer = await app.post("/api/chat", json=say("cut"))
+    sent = frames((await app.post("/api/chat", json=say("cut"))).text)
+    assert visible(sent).split() == ["one", "two", "three"]
+    assert (sent[-2]["type"], sent[-1]) == ("finish", "[DONE]")
+
+
+async def test_an_error_after_the_first_byte_is_an_event(
+    app: httpx.AsyncClient, mock: AnthropicMock
+) -> None:
+    mock.script([Reply(chunks=("one ", "two"), fault="cut after=1") for _ in range(9)])
+    answer = await app.post("/api/chat", json=say("cut again and again"))
+    mock.script([])
     sent = frames(answer.text)
     assert answer.status_code == 200
-    assert (visible(sent), sent[-2]["type"], sent[-1]) == ("one two ", "error", "[DONE]")
+    assert (sent[-2]["type"], sent[-1]) == ("error", "[DONE]")
 
 
 async def test_a_turn_can_be_read_again_once_it_has_ended(

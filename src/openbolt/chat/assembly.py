@@ -65,7 +65,7 @@ class ReplyAssembler:
         usage: Tokens of all segments.
         model: Who answers, as the provider says it.
         title: Of the first artifact; empty if there is none yet.
-        size: Characters of text so far.
+        size: UTF-8 bytes of text so far.
     """
 
     def __init__(self) -> None:
@@ -183,7 +183,7 @@ class ReplyAssembler:
     def _text(self, text: str, out: list[Output]) -> None:
         self._raw.append(text)
         self._unsaved.append(text)
-        self.size += len(text)
+        self.size += len(text) if text.isascii() else len(text.encode("utf-8", "replace"))
         self._emit(self._parser.feed(text), out)
 
     def _emit(self, parsed: Sequence[artifacts.Event], out: list[Output]) -> None:
