@@ -16,6 +16,7 @@ import os
 import re
 import time
 from pathlib import Path
+from typing import cast
 from urllib.parse import urlsplit
 
 from attrs import asdict, field, frozen
@@ -91,8 +92,8 @@ class _Chat(asyncio.Protocol):
         self._carry = b""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        transport.write(self._request)
+        # uvloop's transports are no subclasses of asyncio's.
+        cast(asyncio.Transport, transport).write(self._request)
 
     def data_received(self, data: bytes) -> None:
         now = time.monotonic_ns()
@@ -134,8 +135,8 @@ class _Chat(asyncio.Protocol):
             self.over.set_result(None)
 
 
-async def drive(url: str, pid: int, load: Load) -> Figures:
-    """Send a load and measure it."""
+async def drive(url: str, pid: int, load: Load, *, limit: float = 120.0) -> Figures:
+    """Send a load and measure it; chats that aren't over after ``limit`` seconds are an error."""
     tally = _Tally(load.script.deltas)
     host, request = _request(url, load.script)
     gate = asyncio.Semaphore(load.at_once)
@@ -157,7 +158,10 @@ async def drive(url: str, pid: int, load: Load) -> Figures:
     gc.disable()
     cpu, began = cpu_seconds(pid), time.monotonic()
     try:
-        await asyncio.gather(*(chat() for _ in range(load.streams)))
+        async with asyncio.timeout(limit):
+            await asyncio.gather(*(chat() for _ in range(load.streams)))
+    except TimeoutError:
+        tally.errors.append(f"not over after {limit:g} seconds")
     finally:
         gc.enable()
     seconds, used = time.monotonic() - began, cpu_seconds(pid) - cpu

@@ -13,9 +13,11 @@ import asyncio
 import json
 import re
 import time
-from typing import Any
+from typing import Any, cast
 
 from attrs import frozen
+
+from benchmarks.loops import run
 
 MARKER = "const answer = 42; "
 """Stands in every delta of a reply that isn't timed."""
@@ -113,8 +115,8 @@ class Connection(asyncio.Protocol):
         self._timer: asyncio.Handle | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
+        # uvloop's transports are no subclasses of asyncio's.
+        self._transport = cast(asyncio.Transport, transport)
 
     def connection_lost(self, _: Exception | None) -> None:
         if self._timer is not None:
@@ -187,8 +189,6 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="A Messages API that streams scripted deltas.")
     parser.add_argument("--port", type=int, default=9901)
     options = parser.parse_args()
-    from benchmarks.loops import run
-
     run(serve(options.port))
 
 

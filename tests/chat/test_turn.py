@@ -296,7 +296,7 @@ async def test_reading_again_with_nothing_there_is_204(app: App) -> None:
     assert response.status == 200  # just finished: the log still has it
     assert b"[DONE]" in await app.read(response)
     status, _ = await app.call("GET", "/api/chat/none/stream")
-    assert status == 404
+    assert status == 204
 
 
 async def test_a_message_sent_again_under_its_id_is_one_message(app: App) -> None:

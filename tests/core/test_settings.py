@@ -44,6 +44,8 @@ def example(name: str) -> tuple[str, Any]:
         return "https://example.test:8443/base", "https://example.test:8443/base"
     if name == "preview_origin":
         return "https://{token}.example.test", "https://{token}.example.test"
+    if name == "thinking":
+        return "7000", 7000  # below max_tokens, also where every setting is set at once
     match str(FIELDS[name].type):
         case "int":
             return "7001", 7001

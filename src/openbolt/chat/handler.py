@@ -189,8 +189,12 @@ class ReadTurn:
     async def __call__(self, request: Request, /) -> Response:
         """The stream, or 204 if there is nothing to read."""
         after = _last_event_id(request)
-        chat = await self.runner.chats.load(request.path_params["id"], owner=owner_of(request))
-        if chat.turn is None or not await self.runner.log.has(chat.turn):
+        owner = owner_of(request)
+        # A page asks before its chat exists; and whether somebody else's does is not told.
+        chat = await self.runner.chats.find(request.path_params["id"])
+        if chat is None or chat.owner != owner or chat.turn is None:
+            return Response(204)
+        if not await self.runner.log.has(chat.turn):
             return Response(204)
         form = choose_form(request)
         handle = self.runner.running.get(chat.turn)

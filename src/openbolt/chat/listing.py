@@ -50,7 +50,7 @@ class ReadChat:
     async def __call__(self, request: Request, /) -> Response:
         """The chat with its messages, and whether a reply is being written."""
         chat = await self.chats.load(request.path_params["id"], owner=owner_of(request))
-        messages = [_message(message) for message in await self.chats.messages(chat)]
+        messages = [_message(chat, message) for message in await self.chats.messages(chat)]
         running = await self.leases.holder(f"chat:{chat.id}") is not None
         return json_response({**_row(chat), "running": running, "messages": messages})
 
@@ -102,9 +102,11 @@ def _row(chat: Chat) -> dict[str, Any]:
     }
 
 
-def _message(message: Message) -> dict[str, Any]:
+def _message(chat: Chat, message: Message) -> dict[str, Any]:
     metadata = {
         **message.metadata,
+        "chatId": chat.id,
+        "projectId": chat.project_id,
         "status": message.status,
         "createdAt": iso_time(message.created_at),
     }
