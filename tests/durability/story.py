@@ -124,6 +124,7 @@ async def play(process: Process, turn: Turn, prompt: str) -> Played:
         task.cancel()
     await asyncio.gather(*left, over, dead, return_exceptions=True)
     if not killed:
+        process.power.reset(kill_at=None, after=False, fails=range(0))
         for task in tasks:
             if not task.cancelled():
                 task.result()

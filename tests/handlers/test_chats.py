@@ -58,7 +58,12 @@ async def test_a_chat_is_read_with_its_messages(call: Caller, chats: ChatStore) 
                 "id": "q1",
                 "role": "user",
                 "parts": [{"type": "text", "text": "Hi"}],
-                "metadata": {"status": "complete", "createdAt": START},
+                "metadata": {
+                    "chatId": "c1",
+                    "projectId": "p1",
+                    "status": "complete",
+                    "createdAt": START,
+                },
             },
             {
                 "id": "a1",
@@ -66,6 +71,8 @@ async def test_a_chat_is_read_with_its_messages(call: Caller, chats: ChatStore) 
                 "parts": [{"type": "text", "text": "Ho", "state": "done"}],
                 "metadata": {
                     "model": "m",
+                    "chatId": "c1",
+                    "projectId": "p1",
                     "status": "stopped",
                     "createdAt": "2023-11-14T22:13:20.500Z",
                 },

@@ -55,6 +55,9 @@ async def test_anothers_ids_are_not_found_on_any_route(
             continue
         body = {"title": "Mine now"} if method == "PATCH" else None
         answer = await call(method, targets(template, hers), user="bob", json=body)
+        if template.endswith("/stream"):  # a page asks before its chat exists: no news, no error
+            assert (answer.status, answer.body) == (204, b""), template
+            continue
         assert answer.error == (404, "not_found", None), template
         missing = targets(template, hers).replace(hers.chat_id, "no").replace(hers.project_id, "no")
         unknown = await call(method, missing, user="bob", json=body)
