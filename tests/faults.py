@@ -1,4 +1,4 @@
-"""Stores with faults: one that fails at a chosen moment, one that lets everybody else go first.
+"""Stores with faults: one that fails at a chosen moment, and that lets others go first.
 
 They wrap a true store and speak its protocol, so what is tested knows nothing of them.
 """
@@ -6,6 +6,7 @@ They wrap a true store and speak its protocol, so what is tested knows nothing o
 from __future__ import annotations
 
 import asyncio
+import random
 from collections.abc import AsyncIterable, AsyncIterator
 from typing import Any, Literal
 
@@ -34,10 +35,14 @@ class FaultyObjects:
         self.after = after
         self.writes = 0
         self.puts: list[str] = []
+        self._random = random.Random(0)
 
     @property
     def limits(self) -> ObjectLimits:
         return self.inner.limits
+
+    async def _dawdle(self) -> None:
+        await _yield(self._random)
 
     def _fails(self) -> bool:
         self.writes += 1
@@ -46,7 +51,7 @@ class FaultyObjects:
     async def open(
         self, key: str, /, *, start: int = 0, length: int | None = None
     ) -> OpenedObject | None:
-        await asyncio.sleep(0)
+        await self._dawdle()
         return await self.inner.open(key, start=start, length=length)
 
     async def put(
@@ -63,7 +68,7 @@ class FaultyObjects:
         fails = self._fails()
         if fails and not self.after:
             raise BackendError("The disk is gone.")
-        await asyncio.sleep(0)
+        await self._dawdle()
         info = await self.inner.put(
             key,
             data,
@@ -78,7 +83,7 @@ class FaultyObjects:
         return info
 
     async def head(self, key: str, /) -> ObjectInfo | None:
-        await asyncio.sleep(0)
+        await self._dawdle()
         return await self.inner.head(key)
 
     async def delete(self, key: str, /) -> None:
@@ -99,19 +104,23 @@ class FaultyKeyValues:
         self.inner = inner
         self.fail_at = fail_at
         self.writes = 0
+        self._random = random.Random(0)
 
     @property
     def limits(self) -> KVLimits:
         return self.inner.limits
 
+    async def _dawdle(self) -> None:
+        await _yield(self._random)
+
     async def _write(self) -> None:
         self.writes += 1
         if self.writes == self.fail_at:
             raise BackendError("The store is gone.")
-        await asyncio.sleep(0)
+        await self._dawdle()
 
     async def get(self, key: str, /) -> bytes | None:
-        await asyncio.sleep(0)
+        await self._dawdle()
         return await self.inner.get(key)
 
     async def set(self, key: str, value: bytes, /, *, ttl: float | None = None) -> None:
@@ -142,6 +151,12 @@ class FaultyKeyValues:
     ) -> bool:
         await self._write()
         return await self.inner.replace(key, value, expected=expected, ttl=ttl)
+
+
+async def _yield(chance: random.Random) -> None:
+    """Let the others run for a few turns of the loop, so that no two tasks stay in step."""
+    for _ in range(chance.randint(1, 4)):
+        await asyncio.sleep(0)
 
 
 async def keys_of(kv: Any, *prefixes: str) -> list[str]:

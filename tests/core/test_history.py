@@ -187,6 +187,26 @@ async def test_a_message_for_a_deleted_chat_is_refused_and_leaves_nothing(
     assert "chat:c1/message/a2" not in await keys_of(memory, "chat:c1/")
 
 
+class DeletedMeanwhile(FaultyKeyValues):
+    """A store in which the chat is deleted the moment after a message was written."""
+
+    async def set(self, key: str, value: bytes, /, *, ttl: float | None = None) -> None:
+        await super().set(key, value, ttl=ttl)
+        if key == "chat:c1/message/late":
+            await self.inner.delete("chat:c1/head")
+
+
+async def test_a_message_for_a_chat_that_is_deleted_meanwhile_leaves_nothing(
+    memory: MemoryKeyValueStore, clock: ManualClock
+) -> None:
+    kv = DeletedMeanwhile(memory)
+    chats = ChatStore(kv, KeyValueHeads(kv), clock)
+    await chats.begin(new_chat("c1", "ann"), None)
+    with pytest.raises(NotFoundError):
+        await chats.add("c1", message("late"))
+    assert await keys_of(memory, "chat:c1/") == []
+
+
 @pytest.mark.parametrize("fail_at", range(1, 9))
 async def test_a_write_that_fails_leaves_the_chat_before_or_the_one_after(
     memory: MemoryKeyValueStore, clock: ManualClock, fail_at: int

@@ -1,4 +1,4 @@
-"""A project store against a dict: whatever is committed, from whichever base, reads back exactly."""
+"""A project store against a dict: what is committed, from whichever base, reads back exactly."""
 
 from __future__ import annotations
 

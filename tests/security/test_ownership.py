@@ -2,10 +2,10 @@
 
 import pytest
 
+from openbolt import Dependencies
 from openbolt.app import _api_routes  # the routes themselves: a new one can't be forgotten here
 from openbolt.projects.store import ProjectStore
 from openbolt.settings import Settings
-from openbolt import Dependencies
 from tests.handlers.building import Caller, Chatter, Talked
 
 OWN = {  # routes without anybody's id in them
