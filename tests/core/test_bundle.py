@@ -1,5 +1,6 @@
 """A version's archive: what other programs read from it is the version, and nothing but."""
 
+import asyncio
 import io
 import shutil
 import stat
@@ -52,10 +53,13 @@ async def test_the_archive_holds_exactly_the_versions_files() -> None:
 
 
 @pytest.mark.skipif(shutil.which("unzip") is None, reason="unzip is not installed")
-async def test_another_program_reads_it_too(tmp_path: Path) -> None:
-    made = Made()
+def test_another_program_reads_it_too(tmp_path: Path) -> None:
+    async def zipped() -> bytes:
+        made = Made()
+        return await made.zip(await made.manifest(FILES))
+
     path = tmp_path / "made.zip"
-    path.write_bytes(await made.zip(await made.manifest(FILES)))
+    path.write_bytes(asyncio.run(zipped()))
     tested = subprocess.run(["unzip", "-tqq", path], capture_output=True, check=False)
     assert (tested.returncode, tested.stdout, tested.stderr) == (0, b"", b"")
 

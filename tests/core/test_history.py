@@ -1,4 +1,4 @@
-"""Chats: no tab loses another's message, what failed half-way is not there, what is gone is gone."""
+"""Chats: no tab loses another's message, what failed half-way isn't there, what is gone is gone."""
 
 import asyncio
 

@@ -431,3 +431,17 @@ def test_how_long_to_wait_is_read_from_the_headers(
     fields: dict[str, str], seconds: float | None
 ) -> None:
     assert retry_after_of(Headers.of(fields)) == seconds
+
+
+@pytest.mark.parametrize("cut", ["one read", "two reads"])
+def test_halves_of_a_surrogate_pair_in_two_deltas_are_one_character(cut: str) -> None:
+    def delta(text: str) -> bytes:
+        inside = f'{{"type":"text_delta","text":"{text}"}}'
+        data = f'{{"type":"content_block_delta","index":0,"delta":{inside}}}'
+        return f"event: content_block_delta\ndata: {data}\n\n".encode()
+
+    decoder = api.ReplyDecoder()
+    frames = [delta("a"), delta("b \\ud83d"), delta("\\ude00 c"), delta("\\ud83d"), delta("x")]
+    reads = [b"".join(frames)] if cut == "one read" else frames
+    events = [event for read in reads for event in decoder.feed(read)]
+    assert "".join(e.text for e in events if isinstance(e, TextDelta)) == "ab 😀 c�x"

@@ -1,4 +1,4 @@
-"""Alive, ready, and which models: asked by anybody (but for the models), with nothing given away."""
+"""Alive, ready, and which models: asked by anybody (but the models), with nothing given away."""
 
 import asyncio
 import json

@@ -231,7 +231,12 @@ class ProjectStore:
     async def _manifest(self, project_id: str, manifest_id: str | None) -> Manifest:
         if manifest_id is None:
             return Manifest.empty()
-        raw = await self._read(f"projects/{project_id}/manifests/{manifest_id}")
+        try:
+            raw = await self._read(f"projects/{project_id}/manifests/{manifest_id}")
+        except BackendError:
+            if not await self.exists(project_id):
+                raise NotFoundError("There is no such project.") from None  # deleted meanwhile
+            raise
         if hashlib.sha256(raw).hexdigest() != manifest_id:
             raise BackendError("A stored version is damaged.", detail=f"manifest {manifest_id}")
         return Manifest.from_bytes(raw)

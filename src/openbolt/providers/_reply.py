@@ -100,6 +100,7 @@ class ReplyDecoder:
         self._prefix = b""
         self._events: list[ModelEvent] = []
         self._run: list[str] = []
+        self._half = ""
         self._thinking_run = False
         self._block: _Thinking | None = None
         self._reason: str | None = None
@@ -127,7 +128,8 @@ class ReplyDecoder:
             and self._sse.takes_whole(len(data))
         ):
             start, end = len(prefix), len(data) - len(_TAIL)
-            if start < end and _STRING.fullmatch(data, start, end):
+            is_plain = not self._half and data.find(b"\\u", start, end) < 0
+            if start < end and is_plain and _STRING.fullmatch(data, start, end):
                 return [TextDelta(_unescaped(data[start:end].decode("utf-8", "replace")))]
         if not self._read_any and len(self._head) < _HEAD:
             self._head += data[:_HEAD]
@@ -139,7 +141,7 @@ class ReplyDecoder:
         except UpstreamError as error:
             error.detail = redacted(error.detail or "", self._secret)
             self.failure = error
-        self._flush()
+        self._flush(more=True)
         events, self._events = self._events, []
         if self.failure is not None and not events:
             raise self.failure
@@ -190,7 +192,7 @@ class ReplyDecoder:
         text = "".join(literals)
         if "\\" in text:
             if "\\u" in text:
-                # Halves of a surrogate pair in two deltas are two lone surrogates, on either way.
+                # Literal by literal: a backslash at the end of one escapes nothing in the next.
                 text = "".join([_unescaped(literal) for literal in literals])
             else:
                 text = _unescaped(text)
@@ -204,10 +206,23 @@ class ReplyDecoder:
         if text:
             self._run.append(text)
 
-    def _flush(self) -> None:
-        if self._run:
-            text = "".join(self._run)
-            self._run.clear()
+    def _flush(self, *, more: bool = False) -> None:
+        """Make an event of what was said.
+
+        Args:
+            more: The run may go on: half a surrogate pair at its end waits for the other half,
+                since gateways that cut text by UTF-16 units send them in two deltas.
+        """
+        if not self._run and (more or not self._half):
+            return
+        text = self._half + "".join(self._run)
+        self._run.clear()
+        self._half = ""
+        if not text.isascii():
+            if more and "\ud800" <= text[-1] <= "\udbff":
+                text, self._half = text[:-1], text[-1]
+            text = well_formed(text)
+        if text:
             self._events.append(ThinkingDelta(text) if self._thinking_run else TextDelta(text))
 
     def _emit(self, event: ModelEvent) -> None:
@@ -254,10 +269,10 @@ class ReplyDecoder:
     def _delta(self, delta: dict[str, Any]) -> None:
         match delta.get("type"):
             case "text_delta":
-                self._say(_string(delta, "text"), thinking=False)
+                self._say(_said(delta, "text"), thinking=False)
             case "thinking_delta":
                 block = self._thinking()
-                text = _string(delta, "thinking")
+                text = _said(delta, "thinking")
                 block.texts.append(text)
                 self._say(text, thinking=True)
             case "signature_delta":
@@ -269,11 +284,11 @@ class ReplyDecoder:
         self._close()
         match block.get("type"):
             case "text":
-                self._say(_string(block, "text"), thinking=False)
+                self._say(_said(block, "text"), thinking=False)
             case "thinking":
                 opened = self._thinking()
                 opened.signature = _string(block, "signature")
-                text = _string(block, "thinking")
+                text = _said(block, "thinking")
                 opened.texts.append(text)
                 self._say(text, thinking=True)
             case "redacted_thinking":
@@ -328,14 +343,15 @@ class _Thinking:
     def closed(self) -> ThinkingBlock | RedactedThinkingBlock:
         if self.redacted is not None:
             return RedactedThinkingBlock(self.redacted)
-        return ThinkingBlock("".join(self.texts), self.signature)
+        return ThinkingBlock(well_formed("".join(self.texts)), self.signature)
 
 
 def _unescaped(inside: str) -> str:
     """What a JSON string says, from its text between the quotes."""
     if "\\" not in inside:
         return inside
-    return well_formed(json.loads(f'"{inside}"'))
+    unescaped: str = json.loads(f'"{inside}"')
+    return unescaped
 
 
 def _json_of(data: str) -> dict[str, Any]:
@@ -360,12 +376,17 @@ def _object(holder: dict[str, Any], name: str) -> dict[str, Any]:
 
 def _string(holder: dict[str, Any], name: str) -> str:
     """A member that is a string; an absent or null one is empty."""
+    return well_formed(_said(holder, name))
+
+
+def _said(holder: dict[str, Any], name: str) -> str:
+    """The same as it was sent: it may begin or end in half a surrogate pair."""
     value: object = holder.get(name)
     if value is None:
         return ""
     if not isinstance(value, str):
         raise unreadable(f"{name} isn't a string: {value!r}")
-    return well_formed(value)
+    return value
 
 
 def _count(holder: dict[str, Any], name: str) -> int | None:
