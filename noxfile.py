@@ -114,7 +114,7 @@ def _need_npm_packages(session: nox.Session, folder: str) -> None:
 def _need_chromium(session: nox.Session) -> None:
     for name in ("chromium", "chromium-browser", "google-chrome"):
         if path := shutil.which(name):
-            session.env["OPENBOLT_TEST_CHROMIUM"] = path
+            session.env["OPENBOLT_CHROMIUM"] = path
             return
     _lacking(session, "Chromium", "apt-get install -y --no-install-recommends chromium")
 

@@ -189,9 +189,9 @@ class ChatStore:
     async def delete(self, chat_id: str, /, *, owner: str) -> None:
         """Remove a chat and its messages; what failed half-way can be asked for again."""
         await self.load(chat_id, owner=owner)
-        prefix = _message_key(chat_id, "")
-        for key in [key async for key in self.kv.scan(prefix)]:
-            await self.kv.delete(key)
+        for key in [key async for key in self.kv.scan(f"chat:{chat_id}/")]:
+            if key != _head_key(chat_id):
+                await self.kv.delete(key)
         await self.heads.discard(_head_key(chat_id))
         await self.kv.delete(_owner_key(owner, chat_id))
 

@@ -115,7 +115,6 @@ def test_a_reload_in_the_middle_of_a_reply_takes_it_up_again(open_page: OpenPage
     assert set(page.locator(f"{REPLY} .action-state").all_inner_texts()) == {"Saved"}
 
 
-@pytest.mark.timeout(400)
 def test_a_server_killed_in_the_middle_of_a_reply_leaves_what_it_had_saved(
     open_page: OpenPage, server: Any
 ) -> None:
@@ -125,9 +124,8 @@ def test_a_server_killed_in_the_middle_of_a_reply_leaves_what_it_had_saved(
     saved = page.locator(f"{REPLY} .action[data-tone=good] .action-name").all_inner_texts()
     server.kill()
     server.start()
-    # The page finds its way back without a reload, once the log of the turn counts as abandoned
-    # (after 90 s in SQLite).
-    page.wait_for_selector(f"{REPLY} .ending", timeout=200_000)
+    # The page finds its way back without a reload: the first access settles the dead turn.
+    page.wait_for_selector(f"{REPLY} .ending", timeout=60_000)
     assert page.input_value("#prompt") == ""
     assert set(saved) <= set(tree(page))
 

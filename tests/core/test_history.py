@@ -169,6 +169,7 @@ async def test_messages_that_no_head_names_any_more_are_deleted_too(
     chat = await chats.load("c1", owner="ann")
     await chats.begin(evolve(chat, order=("q1",)), None)
     await chats.write("c1", message("never-named"))
+    await chats.ask_stop("c1", "t1")
     await chats.delete("c1", owner="ann")
     assert await keys_of(memory, "chat:c1/") == []
 

@@ -3,12 +3,13 @@
 Law: an orphaned journal is settled by whoever gets the lease on its chat: its whole files become a
 version, its text becomes an interrupted message, and only then it is discarded. Doing it twice, or
 being killed in between, does no harm: a commit of the same files makes no new version, and a
-message is added once.
+message is added once. A journal whose chat doesn't name its turn never began, or is settled.
 """
 
 from __future__ import annotations
 
 import logging
+from collections import Counter
 from contextlib import suppress
 from typing import Literal
 
@@ -80,7 +81,7 @@ class Recovery:
         with suppress(NotFoundError):  # the project was deleted meanwhile
             await self._commit(journal)
         chat = await self.chats.find(head.chat_id)
-        if chat is not None and head.turn_id not in chat.order:
+        if chat is not None and chat.turn == head.turn_id:
             await self.chats.add(chat.id, _interrupted(journal))
             await self.chats.forget_turn(chat.id)
         await self.journals.discard(head)
@@ -97,12 +98,13 @@ class Recovery:
 
 def _interrupted(journal: Journal) -> Message:
     """The message that the turn would have made, as far as it came."""
-    saved = {entry.path for entry in journal.files}
+    files = _Files(journal)
     assembler, parts = ReplyAssembler(), PartsBuilder()
     assembler.begin_segment()
     for output in [*assembler.feed([TextDelta(journal.text)]), *assembler.finish()]:
-        event: TurnEvent = _file(output, saved) if isinstance(output, FileReady) else output
+        event: TurnEvent = files.say(output) if isinstance(output, FileReady) else output
         parts.add([event])
+    parts.add(files.rest())
     return Message(
         journal.head.turn_id,
         "assistant",
@@ -114,15 +116,33 @@ def _interrupted(journal: Journal) -> Message:
     )
 
 
-def _file(file: FileReady, saved: set[str]) -> DataPart:
-    try:
-        path = normalize_path(file.path or "")
-    except InvalidRequestError:
-        path = file.path or ""
-    data = {"filePath": path, "state": "saved"}
-    if path not in saved or file.verdict == "truncated":
-        data = {"filePath": path, "state": "refused", "reason": "the server stopped before its end"}
-    return DataPart("file", path, data)
+class _Files:
+    """What became of each file. The text may be behind: a file that it shows in part, or not at
+    all, may have been journaled whole.
+    """
+
+    def __init__(self, journal: Journal) -> None:
+        self._left = Counter(entry.path for entry in journal.files)
+        self._said: set[str] = set()
+
+    def say(self, file: FileReady) -> DataPart:
+        try:
+            path = normalize_path(file.path or "")
+        except InvalidRequestError:
+            path = file.path or ""
+        if self._left[path]:
+            self._left[path] -= 1
+            return self._saved(path)
+        state = "kept" if path in self._said else "refused"
+        data = {"filePath": path, "state": state, "reason": "the server stopped before its end"}
+        return DataPart("file", path, data)
+
+    def rest(self) -> list[DataPart]:
+        return [self._saved(path) for path in self._left if self._left[path]]
+
+    def _saved(self, path: str) -> DataPart:
+        self._said.add(path)
+        return DataPart("file", path, {"filePath": path, "state": "saved"})
 
 
 def recovered(handler: Handler, recovery: Recovery, of: Literal["chat", "project"], /) -> Handler:

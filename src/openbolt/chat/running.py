@@ -75,24 +75,32 @@ class RunningTurns:
 
     def __init__(self) -> None:
         self._turns: dict[str, RunningTurn] = {}
-        self._owners: Counter[str] = Counter()
+        self._owners: dict[str, str] = {}
+        self._counts: Counter[str] = Counter()
 
     def get(self, turn_id: str, /) -> RunningTurn | None:
         """The handle of a turn that runs here."""
         return self._turns.get(turn_id)
 
     def count(self, owner: str, /) -> int:
-        """How many turns of a user run here."""
-        return self._owners[owner]
+        """How many turns of a user run here and aren't settled."""
+        return self._counts[owner]
+
+    def settled(self, turn_id: str, /) -> None:
+        """The turn's end is about to be seen: its user may begin another one."""
+        owner = self._owners.pop(turn_id, None)
+        if owner is not None:
+            self._counts[owner] -= 1
+            self._counts += Counter()  # drops users without any
 
     @contextmanager
     def enter(self, turn_id: str, owner: str, turn: RunningTurn, /) -> Generator[None]:
         """Know a turn while it runs."""
         self._turns[turn_id] = turn
-        self._owners[owner] += 1
+        self._owners[turn_id] = owner
+        self._counts[owner] += 1
         try:
             yield
         finally:
             del self._turns[turn_id]
-            self._owners[owner] -= 1
-            self._owners += Counter()  # drops users without any
+            self.settled(turn_id)

@@ -4,14 +4,18 @@ Law: a turn belongs to its runner, not to a response. Readers come and go; the r
 event log, journals every whole file as it closes, and settles exactly once: version committed,
 message stored, lease given back, last event written, log closed - in this order, so that whoever
 sees the end finds everything in its place and can go on at once. Before the model has answered,
-nothing is stored.
+nothing is stored; then the journal comes first and goes last, so that a crash at any moment leaves
+either nothing or something to settle.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Sequence
+from collections import deque
+from collections.abc import Coroutine, Sequence
+from contextlib import suppress
+from typing import Any
 
 from attrs import evolve, field, frozen
 
@@ -114,12 +118,14 @@ class TurnRunner:
             with self.running.enter(plan.turn_id, plan.chat.owner, handle):
                 await turn.run()
         finally:
-            await turn.release()
-            if not started.done():
-                started.set_exception(
-                    turn.failure or UpstreamTimeoutError("The reply was stopped.")
-                )
-                started.exception()  # nobody may be waiting any more
+            try:
+                await turn.release()
+            finally:
+                if not started.done():
+                    started.set_exception(
+                        turn.failure or UpstreamTimeoutError("The reply was stopped.")
+                    )
+                    started.exception()  # nobody may be waiting any more
 
 
 class _Turn:
@@ -153,6 +159,8 @@ class _Turn:
             runner.projects, runner.journals, self._journal, plan.base, plan.mode, runner.settings
         )
         self._begun = False
+        self._cancelled = False
+        self._pending: deque[Output] = deque()
         self._checkpoints = 0
         now = runner.clock.monotonic()
         self._began_at = self._alive_at = self._said_at = self._renewed_at = self._looked_at = now
@@ -169,7 +177,14 @@ class _Turn:
             status, last = await self._pump_to_end()
         finally:
             keeper.cancel()
-            await asyncio.gather(keeper, return_exceptions=True)
+        await _undisturbed(self._end(keeper, status, last))
+        if self._cancelled:
+            raise asyncio.CancelledError
+
+    async def _end(
+        self, keeper: asyncio.Task[None], status: MessageStatus, last: events.TurnEvent
+    ) -> None:
+        await asyncio.gather(keeper, return_exceptions=True)
         if self._begun:
             await self._settle(status, last)
 
@@ -178,16 +193,15 @@ class _Turn:
             async with asyncio.timeout(None) as scope:
                 with self._handle.pumping(scope):
                     await self._pump()
-        except TimeoutError:
-            return self._ended_from_outside()
         except OpenBoltError as exc:
             return self._failed(exc)
         except asyncio.CancelledError:
             # The process is shutting down: keep what came, then go.
-            if self._begun:
-                await self._settle("interrupted", events.TurnAborted())
-            raise
+            self._cancelled = True
+            return "interrupted", events.TurnAborted()
         except Exception as exc:
+            if isinstance(exc, TimeoutError) and self._handle.reason is not None:
+                return self._ended_from_outside()
             _log.exception("turn %s broke", self._plan.turn_id)
             error = OpenBoltError("Something went wrong on the server; what came so far is kept.")
             error.__cause__ = exc
@@ -243,7 +257,7 @@ class _Turn:
         async with self._r.provider.stream(request) as batches:
             self._alive_at = monotonic()
             if not self._begun:
-                await self._begin()
+                await _undisturbed(self._begin())
             async for batch in batches:
                 self._alive_at = monotonic()
                 await self._emit(self._assembler.feed(batch))
@@ -255,12 +269,15 @@ class _Turn:
 
     async def _recover(self, attempt: int, exc: UpstreamError) -> None:
         """Say that the stream broke, and wait with full jitter before the model is asked on."""
-        _log.info("turn %s asks on after: %s", self._plan.turn_id, exc)
-        data = {"kind": "recovery", "message": "The connection to the model broke; asking on."}
-        await self._say([events.DataPart("notice", f"recovery-{attempt}", data)])
         wait = full_jitter(self._r.tokens, attempt)
         if isinstance(exc, UpstreamRateLimitedError) and exc.retry_after is not None:
             wait = max(wait, exc.retry_after)
+        if wait > self._r.settings.silence_timeout:
+            raise exc
+        _log.info("turn %s asks on after: %s", self._plan.turn_id, exc)
+        data = {"kind": "recovery", "message": "The connection to the model broke; asking on."}
+        await self._say([events.DataPart("notice", f"recovery-{attempt}", data)])
+        self._alive_at = self._r.clock.monotonic()
         await self._r.clock.sleep(wait)
         self._alive_at = self._r.clock.monotonic()
 
@@ -274,8 +291,14 @@ class _Turn:
         return evolve(request, messages=(*request.messages, said, ask))
 
     async def _begin(self) -> None:
-        """The model has answered: store the question, open the log, let the response go."""
+        """The model has answered: store the question, open the log, let the response go.
+
+        The journal first: what `openbolt.chat.recovery` finds without the chat naming this turn
+        never began. Where this fails, the journal stays for it, since a store whose answer was
+        lost may have done its work.
+        """
         r, plan = self._r, self._plan
+        await r.journals.begin(self._journal)
         for message in plan.earlier:
             await r.chats.write(plan.chat.id, message)
         await r.chats.begin(plan.chat, plan.message)
@@ -293,16 +316,21 @@ class _Turn:
             self._started.set_result(None)
         if plan.new_project is not None:
             await r.projects.create(chat.project_id, chat.owner, plan.new_project)
-        await r.journals.begin(self._journal)
 
     async def _emit(self, outputs: Sequence[Output]) -> None:
+        """Say what happened and save files; what a stop cuts off here comes with the next call."""
+        pending = self._pending
+        pending.extend(outputs)
         said: list[events.TurnEvent] = []
-        for output in outputs:
+        while pending:
+            output = pending[0]
             if isinstance(output, FileReady):
                 await self._say(said)
-                said = [await self._saver.save(output)]
+                said = []
+                pending[0] = await self._saver.save(output)
             else:
                 said.append(output)
+                pending.popleft()
         await self._say(said)
 
     async def _say(self, said: Sequence[events.TurnEvent]) -> None:
@@ -330,10 +358,7 @@ class _Turn:
 
     async def _housekeeping(self, now: float) -> None:
         settings = self._r.settings
-        text = self._assembler.take_unsaved()
-        if text:
-            await self._r.journals.add_text(self._journal, self._checkpoints, text)
-            self._checkpoints += 1
+        await self._checkpoint()
         if now - self._renewed_at > settings.lease_ttl / 3:
             self._renewed_at = now
             renewed = self._lease and await self._r.leases.renew(
@@ -352,16 +377,35 @@ class _Turn:
             progress = events.DataPart("progress", "progress", data, transient=True)
             await self._r.log.append(self._plan.turn_id, [progress])
 
+    async def _checkpoint(self) -> None:
+        text = self._assembler.take_unsaved()
+        if text:
+            await self._r.journals.add_text(self._journal, self._checkpoints, text)
+            self._checkpoints += 1
+
     async def _settle(self, status: MessageStatus, last: events.TurnEvent) -> None:
+        r, turn_id = self._r, self._plan.turn_id
+        stored = False
         try:
             ending = await self._store(status, last)
-        except OpenBoltError as exc:
-            _log.error("turn %s could not be saved: %s", self._plan.turn_id, exc)
+            stored = True
+        except Exception as exc:
+            _log.error("turn %s could not be saved: %s", turn_id, exc, exc_info=exc)
             text = "The reply could not be saved; the server keeps a journal of it."
-            ending = [events.TurnFailed(text, exc.code)]
-        await self.release()
-        await self._r.log.append(self._plan.turn_id, ending)
-        await self._r.log.close(self._plan.turn_id)
+            code = exc.code if isinstance(exc, OpenBoltError) else OpenBoltError.code
+            ending = [events.TurnFailed(text, code)]
+            with suppress(OpenBoltError):
+                await self._checkpoint()
+        try:
+            await self.release()
+        finally:
+            r.running.settled(turn_id)
+            try:
+                await r.log.append(turn_id, ending)
+            finally:
+                await r.log.close(turn_id)
+        if stored:
+            await r.journals.discard(self._journal)
 
     async def _store(self, status: MessageStatus, last: events.TurnEvent) -> list[events.TurnEvent]:
         r, chat = self._r, self._plan.chat
@@ -392,7 +436,6 @@ class _Turn:
             metadata=metadata,
         )
         await r.chats.add(chat.id, message)
-        await r.journals.discard(self._journal)
         ended: tuple[events.TurnEvent, ...] = (
             (events.StepFinished(),) if isinstance(last, events.TurnFinished) else ()
         )
@@ -411,3 +454,15 @@ class _Turn:
             "segments": usage.segments,
         }
         return events.DataPart("usage", "usage", data)
+
+
+async def _undisturbed(work: Coroutine[Any, Any, None]) -> None:
+    """Do all of ``work`` even if the caller is cancelled meanwhile, then be cancelled; a second
+    cancellation reaches the work.
+    """
+    task = asyncio.ensure_future(work)
+    try:
+        await asyncio.shield(task)
+    except asyncio.CancelledError:
+        await task
+        raise
