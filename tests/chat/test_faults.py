@@ -10,7 +10,7 @@ import pytest
 
 from openbolt.errors import BackendError
 from openbolt_local.memory import MemoryObjectStore
-from openbolt_local.mocks import Reply
+from openbolt_local.mocks import AnthropicMock, ReceivedRequest, Reply
 from tests.chat import driving
 from tests.chat.driving import App, artifact, file, files_saved, frames_of, kinds, only, visible
 
@@ -215,18 +215,28 @@ async def test_other_content_types_are_refused(app: App) -> None:
 
 @pytest.mark.parametrize("fault", ["reset", "cut", "eof", "error-event"])
 @pytest.mark.parametrize("after", [0, 1, 2, 3, 4])
-async def test_a_broken_stream_is_asked_on_from_what_came(app: App, fault: str, after: int) -> None:
-    whole = "Here.\n" + artifact(file("a.js", "first(); second(); third()")) + "\nBye."
+async def test_a_broken_stream_is_asked_on_from_what_came(fault: str, after: int) -> None:
+    whole = "Here.|" + artifact(file("a.js", "first();second();third()")) + "|Bye."
     size = len(whole) // 5 + 1
     chunks = [whole[i : i + size] for i in range(0, len(whole), size)]
-    app.mock.enqueue(Reply(chunks=chunks, fault=f"{fault} after={after}"), "".join(chunks[after:]))
-    frames = await app.chat("hi", id="c", projectId="p")
-    assert kinds(frames)[-2:] == ["finish", "[DONE]"]
-    assert visible(frames) == "Here.\n\nBye."
-    assert await app.file("p", "a.js") == "first(); second(); third()\n"
-    assert len([f for f in only(frames, "data-action") if f["data"]["state"] == "open"]) == 1
-    assert len(app.mock.requests) == 2
-    assert app.mock.requests[-1].json["messages"][-1]["role"] == "user"
+
+    def respond(request: ReceivedRequest) -> Reply:
+        """Break off once; then go on from what the request shows of the reply."""
+        said = [m["content"] for m in request.json["messages"] if m["role"] == "assistant"]
+        if not broken:
+            broken.append(True)
+            return Reply(chunks=chunks, fault=f"{fault} after={after}")
+        assert request.json["messages"][-1]["role"] == "user"
+        return Reply(whole[len("".join(said)) :])
+
+    broken: list[bool] = []
+    async with AnthropicMock(respond=respond) as mock, App(mock) as app:
+        frames = await app.chat("hi", id="c", projectId="p")
+        assert kinds(frames)[-2:] == ["finish", "[DONE]"]
+        assert visible(frames) == "Here.||Bye."
+        assert await app.file("p", "a.js") == "first();second();third()\n"
+        assert len([f for f in only(frames, "data-action") if f["data"]["state"] == "open"]) == 1
+        assert len(mock.requests) == 2
 
 
 async def test_an_upstream_that_keeps_breaking_is_given_up(app: App) -> None:

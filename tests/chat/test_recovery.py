@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from openbolt import Principal
 from openbolt_local.memory import MemoryLeaseStore
 from openbolt_local.mocks import Reply
 from tests.chat.driving import App, file, visible
@@ -109,3 +110,34 @@ async def test_a_turn_that_lives_elsewhere_is_left_alone(
     assert (await app.call("GET", "/api/projects/p"))[1]["files"] == []
     await app.dependencies.leases.release(lease)
     assert [f["path"] for f in (await app.call("GET", "/api/projects/p"))[1]["files"]] == ["a.js"]
+
+
+async def test_a_commit_that_had_landed_is_not_made_again_over_what_came_after(
+    app: App, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await crash(app, monkeypatch)
+    kv = app.dependencies.kv
+    left = {k: await kv.get(k) async for k in kv.scan("project:p/journal/")}
+    await app.call("GET", "/api/projects/p")
+    app.mock.enqueue(
+        '<boltArtifact id="a" title="T">' + file("a.js", "newer()") + "</boltArtifact>"
+    )
+    await app.chat("change it", id="c")
+    for key, value in left.items():  # as if the journal had survived its settling
+        await kv.set(key, value or b"")
+    assert await app.file("p", "a.js") == "newer()\n"
+
+
+async def test_nobody_settles_another_users_turn(app: App, monkeypatch: pytest.MonkeyPatch) -> None:
+    await crash(app, monkeypatch)
+
+    class Other:
+        async def authenticate(self, request: Any, /) -> Principal:
+            return Principal("somebody-else")
+
+    mine = app.dependencies.authenticator
+    app.restart(authenticator=Other())
+    assert (await app.call("GET", "/api/projects/p"))[0] == 404
+    assert [k async for k in app.dependencies.kv.scan("project:p/journal/")] != []
+    app.restart(authenticator=mine)
+    assert await app.file("p", "a.js") == "whole()\n"

@@ -52,13 +52,11 @@ class _Leaping(selectors.DefaultSelector):
 
     loop: SimulatedLoop
 
-    def select(
-        self, timeout: float | None = None
-    ) -> list[tuple[selectors.SelectorKey, int]]:
+    def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
         ready = super().select(0)
         if not ready:
             if timeout is None:
-                raise DeadlockError
+                raise DeadlockError("\n".join(map(repr, asyncio.all_tasks(self.loop))))
             self.loop.now += max(timeout, 0.0)
         return ready
 

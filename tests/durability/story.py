@@ -108,7 +108,7 @@ async def play(process: Process, turn: Turn, prompt: str) -> Played:
         loop.call_later(at, action)
         for at, action in [
             (turn.leave, reading.cancel),
-            (turn.shutdown, lambda: [task.cancel() for task in process.tasks]),
+            (turn.shutdown, lambda: _shut_down(process, tasks)),
             (turn.kill_time, process.power.off.set),
         ]
         if at is not None
@@ -138,6 +138,14 @@ async def _over(
     first.answered.set()  # or never was: whoever waits in order to join goes on
     await asyncio.wait(tasks)
     await process.drain()
+
+
+def _shut_down(process: Process, requests: Sequence[asyncio.Task[None]]) -> None:
+    """Cancel all work, as a server does when its grace is over."""
+    for task in requests:
+        task.cancel()
+    # A task that was made this very moment has to begin, or it could not clean up.
+    asyncio.get_running_loop().call_soon(lambda: [task.cancel() for task in process.tasks])
 
 
 async def _rejoin(process: Process, first: Reader, reader: Reader, at: float, behind: int) -> None:

@@ -15,7 +15,7 @@ from openbolt.access import owner_of
 from openbolt.bodies import json_response, read_json
 from openbolt.chat.context import Context, choose_files
 from openbolt.chat.messages import ChatBody, Submission, read_submission
-from openbolt.chat.prompt import conversation, system_prompt
+from openbolt.chat.prompt import conversation, recent, system_prompt
 from openbolt.chat.reading import TurnBody
 from openbolt.chat.recovery import Recovery
 from openbolt.chat.running import RunningTurn
@@ -76,7 +76,7 @@ class StartTurn:
                 if known.owner != owner:
                     raise ConflictError("There is a chat with this id.")
                 chat = known
-                await self.recovery.settle(chat.project_id, holding=chat.id)
+                await self.recovery.settle(chat.project_id, owner=owner, holding=chat.id)
                 chat = await self.runner.chats.load(chat.id, owner=owner)
             plan = await self._plan(submission, chat, is_new=known is None)
         except BaseException:
@@ -116,6 +116,7 @@ class StartTurn:
         else:
             stored = list(await runner.chats.messages(chat))
             history, message = _continue_history(stored, submission, self.tokens)
+        seen = None if is_new else chat.order
         chat = evolve(chat, order=tuple(m.id for m in history))
         chat, base, new_project = await self._project(submission, chat)
         context = await self._context(submission, history, base)
@@ -134,6 +135,7 @@ class StartTurn:
             base,
             submission.mode,
             message=message,
+            seen=seen,
             earlier=earlier,
             new_project=new_project,
             context=context,
@@ -171,12 +173,13 @@ class StartTurn:
     async def _context(
         self, submission: Submission, history: list[Message], base: Manifest
     ) -> Context:
+        settings = self.runner.settings
         return await choose_files(
             self.runner.projects,
             base,
             prompt=submission.message.text,
-            said=[m.raw for m in history if m.role == "assistant"],
-            budget=self.runner.settings.context_tokens,
+            said=[m.raw for m in recent(history, settings.history_tokens) if m.role == "assistant"],
+            budget=settings.context_tokens,
         )
 
 

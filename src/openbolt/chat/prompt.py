@@ -14,7 +14,14 @@ from openbolt.chat.messages import Mode
 from openbolt.history import Message
 from openbolt.model import ModelMessage, SystemBlock, TextBlock
 
-__all__ = ["CONTINUE", "conversation", "enhancer_prompt", "estimate_tokens", "system_prompt"]
+__all__ = [
+    "CONTINUE",
+    "conversation",
+    "enhancer_prompt",
+    "estimate_tokens",
+    "recent",
+    "system_prompt",
+]
 
 _WHO = """\
 You are the engineer inside an app builder. A person describes what they want; you build it as \
@@ -123,7 +130,7 @@ def conversation(
         budget: Estimated tokens; the oldest messages over it are left out.
     """
     turns: list[tuple[Literal["user", "assistant"], list[str]]] = []
-    for message in _recent(history, budget):
+    for message in recent(history, budget):
         text = message.raw if message.role == "assistant" else message.text
         if not text.strip():
             continue
@@ -151,7 +158,8 @@ def _model_message(
     return ModelMessage(role, (*blocks, TextBlock(shown, cache=cache)))
 
 
-def _recent(history: Sequence[Message], budget: int) -> Sequence[Message]:
+def recent(history: Sequence[Message], budget: int, /) -> Sequence[Message]:
+    """The latest messages that fit into a budget of estimated tokens; the last one always."""
     kept: list[Message] = []
     left = budget
     for message in reversed(history):

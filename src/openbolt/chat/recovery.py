@@ -15,6 +15,7 @@ from typing import Literal
 
 from attrs import frozen
 
+from openbolt.access import owner_of
 from openbolt.chat.assembly import FileReady, ReplyAssembler
 from openbolt.chat.events import DataPart, TurnEvent
 from openbolt.chat.parts import PartsBuilder
@@ -48,15 +49,16 @@ class Recovery:
     running: RunningTurns
     lease_ttl: float = 30.0
 
-    async def settle(self, project_id: str, /, *, holding: str | None = None) -> None:
+    async def settle(self, project_id: str, /, *, owner: str, holding: str | None = None) -> None:
         """Settle what no living turn of a project owns.
 
         Args:
             project_id: Its journals are looked at; without any, this costs one scan.
+            owner: Whose; nobody settles another user's.
             holding: A chat whose lease the caller has.
         """
         for head in await self.journals.list(project_id):
-            if self.running.get(head.turn_id) is not None:
+            if head.owner != owner or self.running.get(head.turn_id) is not None:
                 continue
             if head.chat_id == holding:
                 await self._settle(head)
@@ -69,11 +71,11 @@ class Recovery:
             finally:
                 await self.leases.release(lease)
 
-    async def settle_chat(self, chat_id: str, /) -> None:
+    async def settle_chat(self, chat_id: str, /, *, owner: str) -> None:
         """The same for the project of a chat."""
         chat = await self.chats.find(chat_id)
         if chat is not None and chat.project_id:
-            await self.settle(chat.project_id)
+            await self.settle(chat.project_id, owner=owner)
 
     async def _settle(self, head: JournalHead) -> None:
         journal = await self.journals.load(head)
@@ -93,6 +95,11 @@ class Recovery:
         project = await self.projects.load(head.project_id, owner=head.owner)
         base = await self.projects.manifest(project, number=head.base_number)
         changes = {entry.path: entry for entry in journal.files}
+        async for version in self.projects.versions(project):
+            if version.number <= head.base_number:
+                break
+            if all(version.find(path) == entry for path, entry in changes.items()):
+                return  # the commit had landed; what came after it stays
         await self.projects.commit(project.id, changes, base=base, note="Interrupted reply")
 
 
@@ -149,8 +156,9 @@ def recovered(handler: Handler, recovery: Recovery, of: Literal["chat", "project
     """Settle what a crash left of the chat or project in the path, then go on."""
 
     async def settled(request: Request, /) -> Response:
-        name = request.path_params["id"]
-        await (recovery.settle(name) if of == "project" else recovery.settle_chat(name))
+        name, owner = request.path_params["id"], owner_of(request)
+        settle = recovery.settle if of == "project" else recovery.settle_chat
+        await settle(name, owner=owner)
         return await handler(request)
 
     return settled

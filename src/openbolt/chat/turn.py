@@ -67,6 +67,7 @@ class TurnPlan:
         turn_id: Also the id of the message that the turn makes.
         chat: As it shall be stored when the model has answered.
         message: The user's, if it isn't stored yet; ``earlier`` likewise.
+        seen: The order of messages that the plan was made from; None for a new chat.
         new_project: The project has to be created, under this title.
         base: The version that the model is shown.
     """
@@ -77,6 +78,7 @@ class TurnPlan:
     base: Manifest
     mode: Mode
     message: Message | None = None
+    seen: tuple[str, ...] | None = None
     earlier: tuple[Message, ...] = ()
     new_project: str | None = None
     context: Context = field(factory=Context)
@@ -301,7 +303,7 @@ class _Turn:
         await r.journals.begin(self._journal)
         for message in plan.earlier:
             await r.chats.write(plan.chat.id, message)
-        await r.chats.begin(plan.chat, plan.message)
+        await r.chats.begin(plan.chat, plan.message, seen=plan.seen)
         await r.log.open(plan.turn_id)
         self._begun = True
         chat = plan.chat
