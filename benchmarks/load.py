@@ -15,6 +15,7 @@ import json
 import os
 import re
 import time
+from itertools import islice
 from pathlib import Path
 from typing import cast
 from urllib.parse import urlsplit
@@ -108,7 +109,7 @@ class _Chat(asyncio.Protocol):
         text = self._carry + data
         last = 0
         if self._timed:
-            for found in _STAMP.finditer(text):
+            for found in islice(_STAMP.finditer(text), wanted):
                 last = found.end()
                 tally.delays.append(now - int(found[1]))
                 self._seen += 1

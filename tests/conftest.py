@@ -9,6 +9,8 @@ from __future__ import annotations
 import asyncio
 import inspect
 import os
+import sys
+import threading
 from collections.abc import AsyncIterator
 
 import pytest
@@ -32,6 +34,20 @@ settings.register_profile(
 settings.load_profile(
     os.environ.get("HYPOTHESIS_PROFILE") or ("ci" if os.environ.get("CI") else "dev")
 )
+
+
+def pytest_configure() -> None:
+    """Let coverage's tracer wait for itself.
+
+    It takes a plain lock when it meets a file for the first time. The garbage collector may run in
+    there and finalize an async generator, whose code is traced too and asks for the same lock in
+    the same thread: a measured run then hangs for good, once in a few.
+    """
+    coverage = sys.modules.get("coverage")
+    current = coverage.Coverage.current() if coverage else None
+    collector = getattr(current, "_collector", None)
+    if getattr(collector, "data_lock", None) is not None:
+        collector.data_lock = threading.RLock()
 
 
 HOMES = {"browser": "browser", "model": "model", "node": "wire", "worker": "worker"}

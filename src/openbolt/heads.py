@@ -102,18 +102,25 @@ class ObjectHeads:
 
 
 async def move_head(
-    heads: HeadStore, name: str, change: Callable[[bytes | None], bytes | None], /
+    heads: HeadStore,
+    name: str,
+    change: Callable[[bytes | None], bytes | None],
+    /,
+    *,
+    seen: Head | Literal["unread"] | None = "unread",
 ) -> bytes | None:
     """Read a head, change it, and write it back; again from the start when somebody was quicker.
 
     Args:
         change: The new value from the old one (None: absent); None leaves the head as it is.
+        seen: What the caller has just read (None: absent), which saves the first read.
 
     Raises:
         ConflictError: Others were quicker 16 times in a row.
     """
-    for _ in range(_ATTEMPTS):
-        seen = await heads.load(name)
+    for attempt in range(_ATTEMPTS):
+        if attempt or seen == "unread":
+            seen = await heads.load(name)
         data = change(seen.data if seen else None)
         if data is None or (seen is not None and data == seen.data):
             return data

@@ -14,12 +14,13 @@ from typing import Any, Literal
 from attrs import asdict, evolve, field, frozen
 
 from openbolt.errors import ConflictError, NotFoundError
-from openbolt.heads import HeadStore, move_head
+from openbolt.heads import Head, HeadStore, move_head
 from openbolt.protocols import Clock, KeyValueStore
 
 __all__ = ["Chat", "ChatStore", "Message", "MessageStatus"]
 
 _STOP_TTL = 120.0  # seconds; above any store's shortest time to live
+_to_json = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 
 MessageStatus = Literal["complete", "stopped", "interrupted", "failed"]
 
@@ -68,9 +69,7 @@ class Chat:
 
     def to_bytes(self) -> bytes:
         """As the head holds it."""
-        return json.dumps(asdict(self), ensure_ascii=False, separators=(",", ":")).encode(
-            "utf-8", "surrogatepass"
-        )
+        return _to_json(asdict(self, recurse=False)).encode("utf-8", "surrogatepass")
 
     @classmethod
     def from_bytes(cls, raw: bytes) -> Chat:
@@ -121,8 +120,8 @@ class ChatStore:
         Raises:
             ConflictError: A new chat's id was taken meanwhile.
         """
-        known = await self.find(chat.id)
-        if known is not None and known.owner != chat.owner:
+        head = await self.heads.load(_head_key(chat.id))
+        if head is not None and Chat.from_bytes(head.data).owner != chat.owner:
             raise ConflictError("There is a chat with this id.")
         if message is not None:
             await self.write(chat.id, message)
@@ -136,7 +135,7 @@ class ChatStore:
             order = chat.order if seen is None else _merged(current.order, chat.order, seen)
             return evolve(current, order=order, turn=chat.turn, updated_at=now).to_bytes()
 
-        raw = await move_head(self.heads, _head_key(chat.id), change)
+        raw = await move_head(self.heads, _head_key(chat.id), change, seen=head)
         assert raw is not None
         return Chat.from_bytes(raw)
 
@@ -146,10 +145,10 @@ class ChatStore:
         Raises:
             NotFoundError: The chat was deleted meanwhile.
         """
-        known = await self.find(chat_id)
-        if known is None:
+        head = await self.heads.load(_head_key(chat_id))
+        if head is None:
             raise NotFoundError("There is no such chat.")
-        if message.id in known.order:
+        if message.id in Chat.from_bytes(head.data).order:
             return
         await self.write(chat_id, message)
 
@@ -158,7 +157,7 @@ class ChatStore:
             return evolve(chat, order=order, title=title or chat.title, updated_at=self.clock.now())
 
         try:
-            await self._change(chat_id, change)
+            await self._change(chat_id, change, seen=head)
         except NotFoundError:
             await self.kv.delete(_message_key(chat_id, message.id))
             raise
@@ -195,20 +194,26 @@ class ChatStore:
         await self.heads.discard(_head_key(chat_id))
         await self.kv.delete(_owner_key(owner, chat_id))
 
-    async def _change(self, chat_id: str, change: Callable[[Chat], Chat]) -> Chat:
+    async def _change(
+        self,
+        chat_id: str,
+        change: Callable[[Chat], Chat],
+        *,
+        seen: Head | Literal["unread"] = "unread",
+    ) -> Chat:
         def on_bytes(raw: bytes | None) -> bytes:
             if raw is None:
                 raise NotFoundError("There is no such chat.")
             return change(Chat.from_bytes(raw)).to_bytes()
 
-        raw = await move_head(self.heads, _head_key(chat_id), on_bytes)
+        raw = await move_head(self.heads, _head_key(chat_id), on_bytes, seen=seen)
         assert raw is not None
         return Chat.from_bytes(raw)
 
     async def write(self, chat_id: str, message: Message, /) -> None:
         """Store a message that no head names yet."""
-        raw = json.dumps(asdict(message), ensure_ascii=False, separators=(",", ":"))
-        data = raw.encode("utf-8", "surrogatepass")
+        # Parts are JSON already: to look for attrs values in them costs more than to write them.
+        data = _to_json(asdict(message, recurse=False)).encode("utf-8", "surrogatepass")
         await self.kv.set(_message_key(chat_id, message.id), data)
 
 

@@ -12,9 +12,7 @@ from typing import Any
 
 _ELEMENT = re.compile(r"<boltArtifact [^>]*>(.*?)(?:</boltArtifact>|\Z)", re.DOTALL)
 _OPENED = re.compile(r"<boltAction [^>]*>(.*?)(?:</boltAction>|\Z)", re.DOTALL)
-_FILE = re.compile(
-    r'<boltAction type="file" filePath="([^"]*)">(.*?)</boltAction>', re.DOTALL
-)
+_FILE = re.compile(r'<boltAction type="file" filePath="([^"]*)">(.*?)</boltAction>', re.DOTALL)
 
 
 def joined(segments: Iterable[str]) -> str:

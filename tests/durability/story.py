@@ -17,22 +17,25 @@ CHAT, PROJECT = "c", "p"
 
 @frozen
 class Turn:
-    """One prompt and its fate. Times are seconds after the prompt was sent.
+    """One prompt and its fate. Times are seconds after the answer began, or as they say.
 
     Attributes:
         text: What the model has to say.
         calls: How its calls go.
+        hang_up: The client goes away so many seconds after it asked, answered or not.
         leave: The reader goes away then.
         stop: Somebody presses stop then.
         rejoin: Further readers: when each comes, and how many events it is behind.
-        shutdown: The server is shut down then.
-        kill_time: The process is killed then.
+        shutdown: The server is shut down so many seconds after it was asked.
+        kill_time: The process is killed so many seconds after it was asked.
         kill_at: The process is killed at this operation of its stores, ``after`` or before it.
         fails: Operations of the stores that fail, or (``after``) whose answers get lost.
+        kill_again: The process that finds what a killed one left is killed at this operation.
     """
 
     text: str
     calls: tuple[Call, ...] = ()
+    hang_up: float | None = None
     leave: float | None = None
     stop: float | None = None
     rejoin: tuple[tuple[float, int], ...] = ()
@@ -41,6 +44,12 @@ class Turn:
     kill_at: int | None = None
     after: bool = False
     fails: range = range(0)
+    kill_again: int | None = None
+
+    @property
+    def is_left(self) -> bool:
+        """The first reader doesn't stay to the end."""
+        return (self.hang_up, self.leave, self.shutdown) != (None, None, None)
 
 
 @define
@@ -102,12 +111,14 @@ async def play(process: Process, turn: Turn, prompt: str) -> Played:
     for reader, (at, behind) in zip(others, turn.rejoin, strict=True):
         tasks.append(asyncio.create_task(_rejoin(process, first, reader, at, behind)))
     if turn.stop is not None:
-        tasks.append(asyncio.create_task(_stop(process, turn.stop)))
+        tasks.append(asyncio.create_task(_stop(process, first, turn.stop)))
+    if turn.leave is not None:
+        tasks.append(asyncio.create_task(_leave(first, reading, turn.leave)))
     loop = asyncio.get_running_loop()
     timers = [
         loop.call_later(at, action)
         for at, action in [
-            (turn.leave, reading.cancel),
+            (turn.hang_up, reading.cancel),
             (turn.shutdown, lambda: _shut_down(process, tasks)),
             (turn.kill_time, process.power.off.set),
         ]
@@ -132,7 +143,10 @@ async def play(process: Process, turn: Turn, prompt: str) -> Played:
 
 
 async def _over(
-    process: Process, reading: asyncio.Task[None], tasks: Sequence[asyncio.Task[None]], first: Reader
+    process: Process,
+    reading: asyncio.Task[None],
+    tasks: Sequence[asyncio.Task[None]],
+    first: Reader,
 ) -> None:
     await asyncio.wait([reading])
     first.answered.set()  # or never was: whoever waits in order to join goes on
@@ -149,8 +163,8 @@ def _shut_down(process: Process, requests: Sequence[asyncio.Task[None]]) -> None
 
 
 async def _rejoin(process: Process, first: Reader, reader: Reader, at: float, behind: int) -> None:
-    await asyncio.sleep(at)
     await first.answered.wait()
+    await asyncio.sleep(at)
     if first.status != 200:
         return
     last = first.frames[-1][0] if first.frames else -1
@@ -158,7 +172,14 @@ async def _rejoin(process: Process, first: Reader, reader: Reader, at: float, be
     await reader.read(_stream(process, reader.after))
 
 
-async def _stop(process: Process, at: float) -> None:
+async def _leave(first: Reader, reading: asyncio.Task[None], at: float) -> None:
+    await first.answered.wait()
+    await asyncio.sleep(at)
+    reading.cancel()
+
+
+async def _stop(process: Process, first: Reader, at: float) -> None:
+    await first.answered.wait()
     await asyncio.sleep(at)
     await process.call("POST", f"/api/chat/{CHAT}/stop")
 

@@ -70,8 +70,9 @@ class StartTurn:
         if lease is None:
             raise LockedError("A reply is being written in this chat; wait for it or stop it.")
         try:
-            # What was read before the lease may be old by now.
-            known = await self.runner.chats.find(chat.id)
+            # What was read before the lease may be old by now; an id made here is nobody else's.
+            is_named = chat.id == submission.chat_id
+            known = await self.runner.chats.find(chat.id) if is_named else None
             if known is not None:
                 if known.owner != owner:
                     raise ConflictError("There is a chat with this id.")

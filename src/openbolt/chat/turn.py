@@ -164,6 +164,7 @@ class _Turn:
         self._cancelled = False
         self._pending: deque[Output] = deque()
         self._checkpoints = 0
+        self._owed = ""
         now = runner.clock.monotonic()
         self._began_at = self._alive_at = self._said_at = self._renewed_at = self._looked_at = now
 
@@ -380,9 +381,11 @@ class _Turn:
             await self._r.log.append(self._plan.turn_id, [progress])
 
     async def _checkpoint(self) -> None:
-        text = self._assembler.take_unsaved()
-        if text:
-            await self._r.journals.add_text(self._journal, self._checkpoints, text)
+        """Journal the text since the last time; what failed is written again under its number."""
+        self._owed += self._assembler.take_unsaved()
+        if self._owed:
+            await self._r.journals.add_text(self._journal, self._checkpoints, self._owed)
+            self._owed = ""
             self._checkpoints += 1
 
     async def _settle(self, status: MessageStatus, last: events.TurnEvent) -> None:

@@ -222,8 +222,7 @@ def _line(code: str, value: object) -> str:
     return f"{code}:{_dump(value)}\n"
 
 
-def _dump(value: object) -> str:
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+_dump = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 
 
 def _utf8(text: str) -> bytes:

@@ -18,6 +18,8 @@ from openbolt.protocols import KeyValueStore
 
 __all__ = ["Journal", "JournalHead", "JournalStore"]
 
+_to_json = json.JSONEncoder(separators=(",", ":")).encode
+
 
 @frozen
 class JournalHead:
@@ -53,7 +55,7 @@ class JournalStore:
 
     async def begin(self, head: JournalHead, /) -> None:
         """Open a turn's journal."""
-        await self._write(head, "head", asdict(head))
+        await self._write(head, "head", asdict(head, recurse=False))
 
     async def add_file(self, head: JournalHead, index: int, entry: FileEntry, /) -> None:
         """Note a complete file whose blob is stored; ``index`` counts from 0 in a turn."""
@@ -93,7 +95,7 @@ class JournalStore:
             await self.kv.delete(key)
 
     async def _write(self, head: JournalHead, name: str, value: object) -> None:
-        raw = json.dumps(value, separators=(",", ":")).encode()
+        raw = _to_json(value).encode()
         await self.kv.set(_prefix(head.project_id, head.turn_id) + name, raw)
 
 

@@ -370,7 +370,8 @@ def _owner_key(owner: str, project_id: str) -> str:
     return f"user:{owner}/project/{project_id}"
 
 
+_to_json = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), sort_keys=True).encode
+
+
 def _dump(data: Mapping[str, Any]) -> bytes:
-    return json.dumps(data, ensure_ascii=False, separators=(",", ":"), sort_keys=True).encode(
-        "utf-8", "surrogatepass"
-    )
+    return _to_json(data).encode("utf-8", "surrogatepass")

@@ -348,8 +348,9 @@ class _Thinking:
 
 def _unescaped(inside: str) -> str:
     """What a JSON string says, from its text between the quotes."""
-    if "\\" not in inside:
-        return inside
+    escapes = inside.count("\\")
+    if escapes == inside.count("\\n"):  # none, or line ends only, as most of code has
+        return inside.replace("\\n", "\n") if escapes else inside
     unescaped: str = json.loads(f'"{inside}"')
     return unescaped
 

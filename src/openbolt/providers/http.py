@@ -41,6 +41,8 @@ __all__ = ["MessagesProvider"]
 # Of a refusal's body, in bytes: enough for any message.
 _MAX_REFUSAL = 64 * 1024
 
+_to_json = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
+
 
 @frozen
 class MessagesProvider:
@@ -98,7 +100,7 @@ class MessagesProvider:
             yield await stack.enter_async_context(aclosing(batches(reads, decoder)))
 
     def _outbound(self, request: ModelRequest, key: str | None) -> OutboundRequest:
-        body = json.dumps(api.build_body(request), ensure_ascii=False, separators=(",", ":"))
+        body = _to_json(api.build_body(request))
         version = self.version if request.temperature is None else api.TEMPERATURE_VERSION
         return OutboundRequest(
             "POST",
