@@ -7,6 +7,7 @@ embedded`` is SQLite and files, as in the example server, ``memory`` keeps nothi
 from __future__ import annotations
 
 import argparse
+import gc
 import tempfile
 from collections.abc import AsyncGenerator
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -62,6 +63,15 @@ async def open_dependencies(settings: Settings) -> AsyncGenerator[Dependencies]:
         )
 
 
+@asynccontextmanager
+async def open_frozen(settings: Settings) -> AsyncGenerator[Dependencies]:
+    """As the example server opens them: a full collection then has no modules to walk through."""
+    async with open_dependencies(settings) as dependencies:
+        gc.collect()
+        gc.freeze()
+        yield dependencies
+
+
 async def _provider(settings: Settings, stack: AsyncExitStack) -> ModelProvider:
     base_url = settings.anthropic_base_url or ""
     if settings.provider_name == "sdk":
@@ -85,6 +95,9 @@ def main() -> None:
     parser.add_argument("--upstream", required=True, help="URL without /v1")
     parser.add_argument("--provider", choices=("http", "sdk"), default="http")
     parser.add_argument("--stores", choices=("memory", "embedded"), default="memory")
+    parser.add_argument(
+        "--freeze", action="store_true", help="take what the start made out of garbage collection"
+    )
     options = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="openbolt-bench-") as folder:
         memory = options.stores == "memory"
@@ -95,7 +108,8 @@ def main() -> None:
             anthropic_base_url=options.upstream,
             provider_name=options.provider,
         )
-        app = asgi_app(open_dependencies, settings)
+        opened = open_frozen if options.freeze else open_dependencies
+        app = asgi_app(opened, settings)
         config = uvicorn.Config(
             app,
             port=options.port,

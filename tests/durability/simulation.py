@@ -18,7 +18,7 @@ from attrs import define, field, frozen
 
 from openbolt import Dependencies, OpenBolt, Settings
 from openbolt.chat.log import MemoryEventLog
-from openbolt.errors import BackendError, UpstreamError
+from openbolt.errors import BackendError, UpstreamError, UpstreamRateLimitedError
 from openbolt.model import (
     ModelEvent,
     ModelRequest,
@@ -100,7 +100,11 @@ class LoopClock:
 # The model
 
 
-Ending = Literal["end_turn", "max_tokens", "refusal", "broken", "fatal", "stall", "pings"]
+Ending = Literal[
+    "end_turn", "max_tokens", "refusal", "broken", "fatal", "limited", "bug", "stall", "pings"
+]
+
+FAILING = {"broken", "fatal", "limited", "bug", "stall", "pings"}
 
 
 @frozen
@@ -115,6 +119,7 @@ class Call:
         batch: Model events that come as one batch.
         pause: Seconds before each batch.
         cut: Model events after which a failing ending strikes; beyond the last: at the end.
+        retry_after: Seconds that a "limited" call asks to wait.
         refused: It is refused before its first byte; "broken" may pass, "fatal" doesn't.
     """
 
@@ -126,6 +131,7 @@ class Call:
     pause: float = 0.0
     ending: Ending = "end_turn"
     cut: int = 1000
+    retry_after: float = 0.0
     refused: Literal["broken", "fatal"] | None = None
     tokens: tuple[int, int] = (10, 20)
 
@@ -190,7 +196,7 @@ class ScriptedModel:
         try:
             await asyncio.sleep(call.pause)
             if call.refused is not None:
-                raise _failure(call.refused)
+                raise _failure(call.refused, call)
             self.heard.append(Heard(call))
             batches = self._batches(call, self.heard[-1])
             try:
@@ -206,7 +212,7 @@ class ScriptedModel:
         start = self._at - (call.overlap if call.overlap <= self._at else 0)
         end = len(self._text) if call.size is None else self._at + call.size
         events = _events(call, self._text[start:end])
-        fails = call.ending in {"broken", "fatal", "stall", "pings"}
+        fails = call.ending in FAILING
         if fails:
             # The last event but the stop: a reply that failed was never whole.
             events = events[: min(call.cut, len(events) - 1)]
@@ -223,7 +229,7 @@ class ScriptedModel:
             await asyncio.sleep(10_000.0)
         if fails:
             await asyncio.sleep(call.pause)
-            raise _failure(call.ending)
+            raise _failure(call.ending, call)
 
 
 def _events(call: Call, text: str) -> list[ModelEvent]:
@@ -243,7 +249,11 @@ def _events(call: Call, text: str) -> list[ModelEvent]:
     return [*events, UsageReported(ModelUsage(output_tokens=gave)), ReplyStopped(reason)]
 
 
-def _failure(kind: str) -> UpstreamError:
+def _failure(kind: str, call: Call) -> Exception:
+    if kind == "bug":
+        return TimeoutError("No provider may raise this.")
+    if kind == "limited":
+        return UpstreamRateLimitedError("Slower, please.", retry_after=call.retry_after)
     return UpstreamError(f"The model is {kind}.", retryable=kind == "broken")
 
 

@@ -14,7 +14,7 @@ import signal
 import sys
 import time
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import aclosing, asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +35,8 @@ from tests.chat.driving import App, artifact, file, frames_of, kinds, visible
 KILLS = int(os.environ.get("OPENBOLT_KILLS") or 40)
 ROUNDS_PER_CHAT = 10
 ROOT = Path(__file__).parents[2]
+FRAMES = 44
+"""About as many as a reply has; some arrive as one."""
 PATHS = ("app.js", "data/list.json", "index.html", "style.css")
 
 pytestmark = [
@@ -63,7 +65,7 @@ def answer(request: ReceivedRequest) -> Reply:
     """The model: what it says depends on the last prompt alone, so a late request harms nobody."""
     content = request.json["messages"][-1]["content"]
     prompt = content if isinstance(content, str) else content[-1]["text"]
-    kind, number = prompt.split()
+    kind, number = prompt.split()[-2:]  # a question that was never answered stands before it
     return Reply(reply_of(int(number)) if kind == "round" else f"Fine, {number}.")
 
 
@@ -151,33 +153,50 @@ class Survivor(App):
 
 @asynccontextmanager
 async def surviving(settings: Settings, url: str) -> AsyncIterator[Survivor]:
-    async with AiohttpSender() as sender, open_dependencies(settings) as dependencies:
+    async with aclosing(AiohttpSender()) as sender, open_dependencies(settings) as dependencies:
         provider = MessagesProvider(sender, url, "k", max_retries=0)
         app = Survivor(evolve(dependencies, provider=provider), settings)
         yield app
         await app.drain()
 
 
-async def ask(server: Server, chat: str, prompt: str, kill_after: float) -> list[Any]:
-    """Post a prompt and kill the server so many seconds later; the frames that came."""
+@frozen
+class Moment:
+    """When a server is killed: so many seconds after so many frames have come."""
+
+    frames: int
+    delay: float
+
+    @classmethod
+    def draw(cls, chance: random.Random) -> Moment:
+        """Anywhere in a turn, and more often where it begins and where it settles."""
+        where = chance.random()
+        if where < 0.2:
+            return cls(0, chance.uniform(0, 0.05))
+        if where < 0.4:
+            return cls(FRAMES - chance.randrange(14), chance.uniform(0, 0.02))
+        return cls(chance.randrange(FRAMES), chance.uniform(0, 0.005))
+
+
+async def ask(server: Server, chat: str, prompt: str, moment: Moment) -> list[Any]:
+    """Post a prompt and kill the server at some moment; the frames that came."""
     loop = asyncio.get_running_loop()
     body = {"id": chat, "projectId": f"p-{chat}", "messages": [{"role": "user", "content": prompt}]}
-    data = b""
+    data, timer = b"", None
     async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{server.port}") as client:
         assert (await client.get("/healthz")).status_code == 200
-        timer = loop.call_later(kill_after, server.kill)
-        try:
+        if moment.frames == 0:
+            timer = loop.call_later(moment.delay, server.kill)
+        with suppress(httpx.TransportError):
             async with client.stream("POST", "/api/chat", json=body) as response:
                 assert response.status_code == 200
                 async for chunk in response.aiter_bytes():
                     data += chunk
-            await server.gone()  # the end of a turn isn't the end of the server
-        except httpx.TransportError:
-            pass
-        finally:
-            timer.cancel()
-    server.kill()
-    await server.gone()
+                    if timer is None and data.count(b"\n\n") >= moment.frames:
+                        timer = loop.call_later(moment.delay, server.kill)
+        # The end of a turn isn't the end of the server.
+        timer = timer or loop.call_later(moment.delay, server.kill)
+        await server.gone()
     return frames_of(data[: data.rfind(b"\n\n") + 2])
 
 
@@ -239,7 +258,7 @@ async def test_a_killed_server_loses_nothing_whole_and_keeps_nothing_partial(
     zygote: Zygote, tmp_path: Path
 ) -> None:
     chance = random.Random(54)
-    async with AnthropicMock(delta_interval=0.002, delta_size=24, respond=answer) as mock:
+    async with AnthropicMock(delta_interval=0.004, delta_size=24, respond=answer) as mock:
         options = {
             "data": str(tmp_path),
             "anthropic_base_url": mock.url,
@@ -249,13 +268,15 @@ async def test_a_killed_server_loses_nothing_whole_and_keeps_nothing_partial(
         chronicle = Chronicle("c0")
         began = time.perf_counter()
         outcomes: dict[str, int] = {}
+        server = await zygote.start(options)
         for number in range(KILLS):
             if number % ROUNDS_PER_CHAT == 0:
                 chronicle = Chronicle(f"c{number // ROUNDS_PER_CHAT}")
-            server = await zygote.start(options)
-            frames = await ask(server, chronicle.chat, f"round {number}", chance.uniform(0, 0.35))
+            frames = await ask(server, chronicle.chat, f"round {number}", Moment.draw(chance))
             ending = kinds(frames)[-1] if frames else "nothing"
             outcomes[ending] = outcomes.get(ending, 0) + 1
+            # The next server starts while the stores are looked at: what it finds is its business.
+            server = await zygote.start(options)
             async with surviving(settings, mock.url) as app:
                 await chronicle.check(app, number, frames)
     print(f"{KILLS} kills in {time.perf_counter() - began:.1f} s: {outcomes}")

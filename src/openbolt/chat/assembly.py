@@ -65,7 +65,7 @@ class ReplyAssembler:
         usage: Tokens of all segments.
         model: Who answers, as the provider says it.
         title: Of the first artifact; empty if there is none yet.
-        size: UTF-8 bytes of text so far.
+        size: UTF-8 bytes of text and reasoning so far.
     """
 
     def __init__(self) -> None:
@@ -142,6 +142,7 @@ class ReplyAssembler:
                         self._text(text, out)
                 case ThinkingDelta(text):
                     self._heard += len(text)
+                    self.size += _size(text)
                     if self._reasoning is not None:
                         out.append(events.ReasoningDelta(self._reasoning, text))
                 case UsageReported(usage):
@@ -183,7 +184,7 @@ class ReplyAssembler:
     def _text(self, text: str, out: list[Output]) -> None:
         self._raw.append(text)
         self._unsaved.append(text)
-        self.size += len(text) if text.isascii() else len(text.encode("utf-8", "replace"))
+        self.size += _size(text)
         self._emit(self._parser.feed(text), out)
 
     def _emit(self, parsed: Sequence[artifacts.Event], out: list[Output]) -> None:
@@ -269,3 +270,7 @@ class ReplyAssembler:
             else said.cache_write_tokens,
             1,
         )
+
+
+def _size(text: str) -> int:
+    return len(text) if text.isascii() else len(text.encode("utf-8", "replace"))

@@ -161,18 +161,15 @@ class TurnReader:
                 return EventBatch(first, turn.events[first:])
             if turn.closed:
                 break
-            await self._wait(turn)
+            waiter = asyncio.get_running_loop().create_future()
+            turn.waiters.append(waiter)
+            try:
+                await waiter
+            except BaseException:
+                if waiter in turn.waiters:
+                    turn.waiters.remove(waiter)
+                raise
         raise StopAsyncIteration
-
-    async def _wait(self, turn: _Turn) -> None:
-        waiter = asyncio.get_running_loop().create_future()
-        turn.waiters.append(waiter)
-        try:
-            await waiter
-        except BaseException:
-            if waiter in turn.waiters:
-                turn.waiters.remove(waiter)
-            raise
 
     async def aclose(self) -> None:
         """Stop; a step that another task is waiting in ends the iteration."""

@@ -161,6 +161,7 @@ class _Turn:
             runner.projects, runner.journals, self._journal, plan.base, plan.mode, runner.settings
         )
         self._begun = False
+        self._founded = plan.new_project is None
         self._cancelled = False
         self._pending: deque[Output] = deque()
         self._checkpoints = 0
@@ -264,6 +265,8 @@ class _Turn:
             async for batch in batches:
                 self._alive_at = monotonic()
                 await self._emit(self._assembler.feed(batch))
+                if not self._founded:
+                    await _undisturbed(self._found())
                 if self._assembler.size > limit:
                     raise OpenBoltError(
                         f"The reply is over {limit} bytes; what came so far is kept.",
@@ -317,12 +320,24 @@ class _Turn:
         await self._say(opening)
         if not self._started.done():
             self._started.set_result(None)
-        if plan.new_project is not None:
-            await r.projects.create(chat.project_id, chat.owner, plan.new_project)
+
+    async def _found(self) -> None:
+        """Create the project, if it is new; tried once.
+
+        After the first events are out, since it costs the most of all that a turn begins with, and
+        before the first file is saved.
+        """
+        self._founded = True
+        chat, title = self._plan.chat, self._plan.new_project
+        if title is not None:
+            await self._r.projects.create(chat.project_id, chat.owner, title)
 
     async def _emit(self, outputs: Sequence[Output]) -> None:
         """Say what happened and save files; what a stop cuts off here comes with the next call."""
         pending = self._pending
+        if not pending and (events_only := _without_files(outputs)) is not None:
+            await self._say(events_only)
+            return
         pending.extend(outputs)
         said: list[events.TurnEvent] = []
         while pending:
@@ -330,6 +345,8 @@ class _Turn:
             if isinstance(output, FileReady):
                 await self._say(said)
                 said = []
+                if not self._founded:
+                    await _undisturbed(self._found())
                 pending[0] = await self._saver.save(output)
             else:
                 said.append(output)
@@ -345,8 +362,9 @@ class _Turn:
     async def _keep(self) -> None:
         """What has to happen beside the pump: watchdogs, checkpoints, the lease."""
         settings, clock = self._r.settings, self._r.clock
+        period = min(_CHECKPOINT, settings.silence_timeout)
         while True:
-            await clock.sleep(min(_CHECKPOINT, settings.silence_timeout))
+            await clock.sleep(_until_beat(clock.monotonic(), period))
             now = clock.monotonic()
             if now - self._alive_at > settings.silence_timeout:
                 self._handle.end("silent")
@@ -415,6 +433,8 @@ class _Turn:
     async def _store(self, status: MessageStatus, last: events.TurnEvent) -> list[events.TurnEvent]:
         r, chat = self._r, self._plan.chat
         await self._emit(self._assembler.finish())
+        if not self._founded:
+            await self._found()
         await self._say(await self._saver.commit(self._assembler.title))
         usage = self._usage()
         await self._say([usage])
@@ -459,6 +479,25 @@ class _Turn:
             "segments": usage.segments,
         }
         return events.DataPart("usage", "usage", data)
+
+
+def _until_beat(now: float, period: float) -> float:
+    """Seconds to the last beat within a period, of ten a period that all turns share.
+
+    Turns that look after themselves in one step of the event loop wake a store's thread once.
+    """
+    beat = period / 10
+    return (now + period) // beat * beat - now
+
+
+def _without_files(outputs: Sequence[Output]) -> Sequence[events.TurnEvent] | None:
+    """The same, if all of them are events, as almost always."""
+    said: list[events.TurnEvent] = []
+    for output in outputs:
+        if isinstance(output, FileReady):
+            return None
+        said.append(output)
+    return said
 
 
 async def _undisturbed(work: Coroutine[Any, Any, None]) -> None:

@@ -35,6 +35,9 @@ if TYPE_CHECKING:
 
 __all__ = ["AnthropicProvider"]
 
+# Seconds that an idle connection is kept: a person's next prompt finds it open.
+_KEEPALIVE = 60.0
+
 
 class AnthropicProvider:
     """A `ModelProvider` over the SDK, on its aiohttp transport where aiohttp is installed.
@@ -158,7 +161,9 @@ class AnthropicProvider:
             timeout=timeout,
             http_client=transport(
                 timeout=timeout,
-                limits=httpx2.Limits(max_connections=self._max_connections),
+                limits=httpx2.Limits(
+                    max_connections=self._max_connections, keepalive_expiry=_KEEPALIVE
+                ),
                 trust_env=self._trust_env,
                 # A redirect would carry the key to whatever host it names.
                 follow_redirects=False,
