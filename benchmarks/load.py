@@ -38,11 +38,13 @@ class Load:
     Attributes:
         streams: Chats in all.
         at_once: Chats at one time.
+        ramp: Seconds over which they come; 0: together.
     """
 
     script: Script
     streams: int = 50
     at_once: int = 50
+    ramp: float = 0.0
 
 
 @frozen
@@ -144,7 +146,8 @@ async def drive(url: str, pid: int, load: Load, *, limit: float = 120.0) -> Figu
     loop = asyncio.get_running_loop()
     timed = load.script.rate > 0
 
-    async def chat() -> None:
+    async def chat(index: int) -> None:
+        await asyncio.sleep(load.ramp * index / load.streams)
         async with gate:
             try:
                 _, protocol = await loop.create_connection(
@@ -160,7 +163,7 @@ async def drive(url: str, pid: int, load: Load, *, limit: float = 120.0) -> Figu
     cpu, began = cpu_seconds(pid), time.monotonic()
     try:
         async with asyncio.timeout(limit):
-            await asyncio.gather(*(chat() for _ in range(load.streams)))
+            await asyncio.gather(*map(chat, range(load.streams)))
     except TimeoutError:
         tally.errors.append(f"not over after {limit:g} seconds")
     finally:
@@ -249,10 +252,11 @@ def main() -> None:
     parser.add_argument("--at-once", type=int, default=50, help="chats at one time")
     parser.add_argument("--deltas", type=int, default=200, help="of each reply")
     parser.add_argument("--rate", type=int, default=0, help="deltas a second; 0: no pause")
+    parser.add_argument("--ramp", type=float, default=0.0, help="seconds over which chats come")
     parser.add_argument("--text", action="store_true", help="plain text, no artifact")
     options = parser.parse_args()
     script = Script(options.deltas, options.rate, not options.text)
-    load = Load(script, options.streams, options.at_once)
+    load = Load(script, options.streams, options.at_once, options.ramp)
     figures = run(drive(options.url, options.pid, load))
     if figures is not None:
         print(json.dumps(asdict(figures)))

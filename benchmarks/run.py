@@ -81,7 +81,8 @@ class Plan:
         return cls(
             Load(Script(n, 40, True), 50, 50),
             Load(Script(200, 0, True), chats, 50),
-            Load(Script(crowd, 20, True), 500, 500),
+            # People don't come in the same millisecond: 500 starts at once would be measured.
+            Load(Script(crowd, 20, True), 500, 500, ramp=4.0),
         )
 
 

@@ -25,6 +25,7 @@ Settings come from the environment; the most used ones:
   OPENBOLT_KV            sqlite (default) or memory
   OPENBOLT_OBJECTS       files (default) or memory
   OPENBOLT_PASSWORD      ask browsers for it; needed for any other --host
+  OPENBOLT_ALLOWED_HOSTS host names that browsers use; needed for any other --host
 """
 
 
@@ -32,6 +33,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Serve until interrupted; the exit status."""
     options = _parser().parse_args(argv)
     logging.basicConfig(level=logging.INFO, format="%(levelname)-8s %(name)s: %(message)s")
+    logging.getLogger("httpx2").setLevel(logging.WARNING)  # a line for each model call
     try:
         settings = read_settings(os.environ, host=options.host, data=options.data)
     except ConfigurationError as exc:

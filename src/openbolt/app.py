@@ -54,7 +54,7 @@ from openbolt.protocols import (
     ObjectStore,
     TokenSource,
 )
-from openbolt.routing import Route, Router
+from openbolt.routing import ANY, Route, Router
 from openbolt.settings import LOOPBACK_HOSTS, Settings
 
 __all__ = ["Dependencies", "OpenBolt"]
@@ -138,15 +138,21 @@ def _guarded(d: Dependencies, settings: Settings, routes: tuple[Route, ...]) -> 
     projects = ProjectStore(d.objects, d.kv, d.clock)
     show = ShowPreview(projects, d.kv, settings)
     private = Router([*_api_routes(d, settings, projects), *routes])
-    handler: Handler = Router(
+    unguarded = Router(
         [
-            Route("ANY", "/", with_principal(private, d.authenticator)),
-            Route("ANY", "/{path:path}", with_principal(private, d.authenticator)),
             Route("GET", "/preview/{token}", show),
             Route("GET", "/preview/{token}/", show),
             Route("GET", "/preview/{token}/{path:path}", show),
             Route("GET", "/healthz", Alive()),
-            Route("GET", "/readyz", Ready(d.kv, d.objects, d.leases)),
+            Route("GET", "/readyz", Ready(d.kv, d.objects, d.leases, d.events)),
+        ]
+    )
+    handler: Handler = Router(
+        [
+            Route(ANY, "/", with_principal(private, d.authenticator)),
+            Route(ANY, "/{path:path}", with_principal(private, d.authenticator)),
+            # Every method, or one that they don't take would fall to the private routes' 404.
+            *(Route(ANY, route.template, unguarded) for route in unguarded.routes),
         ]
     )
     hosts, origins = list(settings.allowed_hosts), list(settings.trusted_origins)
@@ -211,7 +217,9 @@ def _api_routes(d: Dependencies, settings: Settings, projects: ProjectStore) -> 
         Route(
             "POST",
             "/api/projects/{id}/preview",
-            MakePreview(projects, d.kv, d.clock, d.tokens, settings),
+            recovered(
+                MakePreview(projects, d.kv, d.clock, d.tokens, settings), recovery, "project"
+            ),
         ),
         Route("GET", "/api/models", ListModels(settings)),
     ]

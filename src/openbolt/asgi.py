@@ -429,7 +429,9 @@ def _request(
             [(name.decode("latin-1"), value.decode("latin-1")) for name, value in scope["headers"]]
         ),
         body=inbound,
-        context=RequestContext(spawn=spawn, client=client[0] if client else None),
+        context=RequestContext(
+            spawn=spawn, client=client[0] if client else None, gone=inbound.until_gone
+        ),
         query=scope.get("query_string", b"").decode("latin-1"),
         scheme=scope.get("scheme", "http"),
         root_path=root_path,

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import AsyncIterator, Sequence
-from contextlib import AsyncExitStack
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
 
 from attrs import frozen
 
@@ -24,7 +24,7 @@ from openbolt.errors import (
     UpstreamTimeoutError,
 )
 from openbolt.http import Headers, Request, Response, StreamBody
-from openbolt.model import ModelEvent, ModelMessage, ModelRequest, TextDelta
+from openbolt.model import ModelEvent, ModelMessage, ModelRequest, ReplyStopped, TextDelta
 from openbolt.protocols import ModelProvider
 from openbolt.settings import Settings
 
@@ -75,9 +75,10 @@ class Enhance:
         owner_of(request)
         body = await read_json(request, EnhancerBody, limit=self.settings.max_body_bytes)
         self._check(body)
+        deadline = asyncio.get_running_loop().time() + self.settings.turn_timeout
         stack = AsyncExitStack()
         try:
-            async with asyncio.timeout(self.settings.silence_timeout):
+            async with _while_wanted(request, self.settings.silence_timeout):
                 batches = await stack.enter_async_context(self.provider.stream(self._request(body)))
                 first = await _first_text(batches)
         except TimeoutError as exc:
@@ -93,7 +94,7 @@ class Enhance:
                 "x-accel-buffering": "no",
             }
         )
-        text = _text(first, batches, self.settings.silence_timeout)
+        text = _text(first, batches, self.settings.silence_timeout, deadline)
         return Response(200, headers, StreamBody(text, stack=stack))
 
     def _check(self, body: EnhancerBody) -> None:
@@ -117,6 +118,22 @@ class Enhance:
         )
 
 
+@asynccontextmanager
+async def _while_wanted(request: Request, seconds: float) -> AsyncGenerator[None]:
+    """At most so long, and no longer than the client waits; else `TimeoutError`."""
+    async with asyncio.timeout(seconds) as scope:
+
+        async def watch() -> None:
+            await request.context.gone()
+            scope.reschedule(0)
+
+        watching = asyncio.ensure_future(watch())
+        try:
+            yield
+        finally:
+            watching.cancel()
+
+
 async def _first_text(batches: AsyncIterator[Sequence[ModelEvent]]) -> str:
     """Wait for the first words, so that an early failure still becomes a status."""
     async for batch in batches:
@@ -127,14 +144,14 @@ async def _first_text(batches: AsyncIterator[Sequence[ModelEvent]]) -> str:
 
 
 async def _text(
-    first: str, batches: AsyncIterator[Sequence[ModelEvent]], silence: float
+    first: str, batches: AsyncIterator[Sequence[ModelEvent]], silence: float, deadline: float
 ) -> AsyncIterator[bytes]:
     tags = TagFilter()
     yield tags.feed(first).encode("utf-8", "replace")
     loop = asyncio.get_running_loop()
     while True:
         try:
-            async with asyncio.timeout_at(loop.time() + silence):
+            async with asyncio.timeout_at(min(loop.time() + silence, deadline)):
                 batch = await anext(batches)
         except StopAsyncIteration:
             break
@@ -146,4 +163,6 @@ async def _text(
 
 
 def _join(batch: Sequence[ModelEvent]) -> str:
+    if any(isinstance(event, ReplyStopped) and event.reason == "refusal" for event in batch):
+        raise UpstreamError("The model declined to rewrite this.")
     return "".join(event.text for event in batch if isinstance(event, TextDelta))

@@ -32,7 +32,6 @@ class Message:
     Attributes:
         parts: UI message parts, as the stream carried them, without transient ones.
         raw: What the model said, artifacts included: what it is shown again.
-        blocks: Reasoning that has to go back to the model unchanged.
     """
 
     id: str
@@ -166,13 +165,17 @@ class ChatStore:
         """Say that there is no turn to read any more."""
         await self._change(chat_id, lambda chat: evolve(chat, turn=None))
 
-    async def ask_stop(self, chat_id: str, turn_id: str, /) -> None:
-        """Leave word for the process that runs a turn; it looks twice a second."""
-        await self.kv.set(_stop_key(chat_id), turn_id.encode(), ttl=_STOP_TTL)
+    async def ask_stop(self, chat_id: str, writer: str, /) -> None:
+        """Leave word for the process that writes a chat; it looks twice a second.
 
-    async def is_stop_asked(self, chat_id: str, turn_id: str, /) -> bool:
-        """Whether somebody left word to stop this turn."""
-        return await self.kv.get(_stop_key(chat_id)) == turn_id.encode()
+        Args:
+            writer: The fence of its lease: known before the chat names a turn.
+        """
+        await self.kv.set(_stop_key(chat_id), writer.encode(), ttl=_STOP_TTL)
+
+    async def is_stop_asked(self, chat_id: str, writer: str, /) -> bool:
+        """Whether somebody left word to stop this writer."""
+        return await self.kv.get(_stop_key(chat_id)) == writer.encode()
 
     async def rename(self, chat_id: str, title: str, /, *, owner: str) -> Chat:
         """Give a chat another title."""

@@ -11,7 +11,7 @@ from attrs import frozen
 from openbolt.bodies import json_response
 from openbolt.errors import OpenBoltError
 from openbolt.http import Request, Response
-from openbolt.protocols import KeyValueStore, LeaseStore, ObjectStore
+from openbolt.protocols import EventLog, KeyValueStore, LeaseStore, ObjectStore
 from openbolt.settings import Settings
 
 __all__ = ["Alive", "ListModels", "Ready"]
@@ -35,6 +35,7 @@ class Ready:
     kv: KeyValueStore
     objects: ObjectStore
     leases: LeaseStore
+    events: EventLog
     timeout: float = 5.0
 
     async def __call__(self, request: Request, /) -> Response:  # noqa: ARG002
@@ -43,6 +44,7 @@ class Ready:
             "kv": self.kv.get("ready:probe"),
             "objects": self.objects.head("ready/probe"),
             "leases": self.leases.holder("ready:probe"),
+            "events": self.events.has("ready-probe"),
         }
         answers = await asyncio.gather(
             *(_answers(name, asking, self.timeout) for name, asking in asked.items())

@@ -100,12 +100,13 @@ class Settings:
             starts its mock of the Messages API.
         anthropic_base_url: Any endpoint that speaks the Messages API.
         data: Folder of the local backend.
-        kv: ``sqlite``, ``memory`` or a ``redis://`` URL.
-        objects: ``files``, ``memory`` or an ``s3://`` URL.
-        secret_keys: Keys that encrypt what is stored; the first encrypts, all decrypt.
-        github_client_id: Of the OAuth app that people sign in with.
-        github_client_secret: Its secret.
-        github_url: GitHub, or a GitHub Enterprise server.
+        kv: ``sqlite`` or ``memory`` (``redis://`` URLs: not in this version).
+        objects: ``files`` or ``memory`` (``s3://`` URLs: not in this version).
+        secret_keys: Keys that encrypt what is stored; the first encrypts, all decrypt. Not used in
+            this version.
+        github_client_id: Of the OAuth app that people sign in with. Not used in this version.
+        github_client_secret: Its secret. Not used in this version.
+        github_url: GitHub, or a GitHub Enterprise server. Not used in this version.
         password: What the local server asks browsers for (HTTP Basic); None asks for nothing.
         public_url: Where browsers reach the application, if a proxy stands before it.
         preview_origin: Pattern of preview origins with ``{token}`` in the host, as
@@ -133,14 +134,16 @@ class Settings:
         disconnect_grace: How long a turn without readers goes on.
         silence_timeout: A model that sends nothing, not even a ping, for so long is given up.
         turn_timeout: All of a turn.
-        keepalive: An idle stream sends a comment so often, so that proxies keep it open.
-        lease_ttl: How long a crashed turn keeps its chat.
+        keepalive: While the model is silent a stream sends ``data-progress`` so often, so that
+            proxies keep it open.
+        lease_ttl: How long a crashed turn keeps its chat at most; in SQLite it ends with the
+            process.
         enhancer_max_chars: Characters of a prompt to enhance.
         enhancer_max_tokens: Output tokens of an enhanced prompt.
         preview_ttl: Life of a preview link.
         shutdown_grace: What running work may take at shutdown before it is cancelled.
         page_size: Rows of a list at most.
-        budget_usd_per_turn: Spending at which a turn isn't continued; None: no limit.
+        budget_usd_per_turn: Spending at which a reply isn't continued any more; None: no limit.
         notice: A sentence that the page shows above the chat (the mock's, for example).
         provider_name: Who answers, as ``GET /api/models`` says it.
     """

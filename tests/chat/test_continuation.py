@@ -32,7 +32,7 @@ async def test_thinking_goes_back_unchanged_with_its_signature(
     thinking, text = said["content"]
     assert (thinking["type"], thinking["thinking"]) == ("thinking", "Let me see.")
     assert thinking["signature"]
-    assert text == {"type": "text", "text": "first half"}
+    assert text == {"type": "text", "text": "first half "}
 
 
 async def test_every_segment_repeats_the_prompt_so_that_its_cache_pays(app: App) -> None:

@@ -124,7 +124,7 @@ def test_a_whole_reply() -> None:
     ]
     assert assembler.raw == "".join(e.text for e in segment if isinstance(e, ModelText))
     assert (assembler.title, assembler.model) == ("A site", "the-model")
-    assert (assembler.stop_reason, assembler.size) == ("end_turn", len(assembler.raw))
+    assert (assembler.stop_reason, assembler.size) == ("end_turn", len(assembler.raw) + 2)  # "hm"
     assert assembler.usage == Usage(10, 40, 2, 3, 1)
 
 
@@ -271,14 +271,14 @@ def test_the_stop_reason_is_of_the_segment_that_runs() -> None:
     assert assembler.stop_reason is None
 
 
-def test_a_segment_is_shown_to_the_model_again_as_the_api_demands() -> None:
+def test_a_segment_is_shown_to_the_model_again_to_its_last_blank() -> None:
     redacted = RedactedThinkingBlock("xyz")
     assembler = ReplyAssembler()
     assembler.begin_segment()
     assembler.feed([*thinking("hm"), ThinkingOpened(), ThinkingClosed(redacted)])
     assembler.feed(words("Some text \n"))
     assembler.end_segment()
-    assert assembler.segment_blocks() == (THOUGHT, redacted, TextBlock("Some text"))
+    assert assembler.segment_blocks() == (THOUGHT, redacted, TextBlock("Some text \n"))
     assembler.begin_segment()
     assert assembler.segment_blocks() == ()
     assembler.feed(words("and more text that goes on"))

@@ -272,7 +272,13 @@ def test_regenerating_may_be_asked_with_the_answer_still_in_the_list() -> None:
 @given(st.text(alphabet="aZ0._-/ é\n", max_size=130))
 def test_an_id_is_one_to_128_of_some_characters(text: str) -> None:
     allowed = set("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-")
-    assert is_valid_id(text) == (1 <= len(text) <= 128 and set(text) <= allowed)
+    expected = 1 <= len(text) <= 128 and set(text) <= allowed and text not in {".", ".."}
+    assert is_valid_id(text) == expected
+
+
+@pytest.mark.parametrize("text", [".", ".."])
+def test_an_id_that_a_url_would_resolve_is_none(text: str) -> None:
+    assert not is_valid_id(text)
 
 
 @pytest.mark.parametrize(

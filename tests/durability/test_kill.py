@@ -222,8 +222,18 @@ class Chronicle:
         d = app.dependencies
         assert [k async for k in d.kv.scan(f"project:p-{self.chat}/journal/")] == []
         assert await d.leases.holder(f"chat:{self.chat}") is None
+        await self._check_stream(app, added)
         await self._check_versions(app, number, frames, added)
         await self._check_goes_on(app, number, len(added))
+
+    async def _check_stream(self, app: Survivor, added: list[Any]) -> None:
+        """Nobody waits for more of a turn whose process is dead."""
+        response = await app.open("GET", f"/api/chat/{self.chat}/stream")
+        if added and added[-1]["metadata"]["status"] == "interrupted":
+            assert response.status == 204
+        async with asyncio.timeout(5):
+            data = await app.read(response)
+        assert response.status == 204 or data.endswith(b"[DONE]\n\n")
 
     async def _check_versions(
         self, app: Survivor, number: int, frames: list[Any], added: list[Any]

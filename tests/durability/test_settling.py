@@ -126,6 +126,23 @@ def test_whoever_sees_the_end_finds_everything_in_its_place(ending: Any) -> None
     simulate(story())
 
 
+def test_a_turn_that_is_cancelled_settles_and_is_cancelled() -> None:
+    async def story() -> None:
+        process, model = _process()
+        model.script(TEXT, [Call(pause=1.0)])
+        reading = asyncio.create_task(Reader().read(process.start("hi", id=CHAT)))
+        await asyncio.sleep(10)
+        [turn] = process.tasks
+        turn.cancel()
+        await asyncio.wait([turn])
+        assert turn.cancelled()
+        _, chat = await process.call("GET", f"/api/chats/{CHAT}")
+        assert chat["messages"][-1]["metadata"]["status"] == "interrupted"
+        await reading
+
+    simulate(story())
+
+
 def test_a_bug_that_looks_like_a_time_limit_is_not_taken_for_a_stop() -> None:
     async def story() -> None:
         process, model = _process()

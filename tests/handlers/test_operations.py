@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from openbolt import Settings
+from openbolt.chat.log import MemoryEventLog
 from openbolt.errors import BackendError
 from openbolt.http import EMPTY_BODY, Headers, Request, RequestContext
 from openbolt.operations import Ready
@@ -51,12 +52,12 @@ async def test_whoever_asks_is_told_that_it_is_alive_and_ready(
     assert (alive.status, alive.json) == (200, {"status": "ok"})
     assert (ready.status, ready.json) == (
         200,
-        {"status": "ok", "stores": {"kv": "ok", "objects": "ok", "leases": "ok"}},
+        {"status": "ok", "stores": {"kv": "ok", "objects": "ok", "leases": "ok", "events": "ok"}},
     )
 
 
 @pytest.mark.parametrize("act", [down, buggy, hangs])
-@pytest.mark.parametrize("name", ["kv", "objects", "leases"])
+@pytest.mark.parametrize("name", ["kv", "objects", "leases", "events"])
 async def test_a_store_that_does_not_answer_is_named_and_nothing_else_said(
     name: str, act: Callable[[], Any]
 ) -> None:
@@ -65,11 +66,15 @@ async def test_a_store_that_does_not_answer_is_named_and_nothing_else_said(
         "kv": MemoryKeyValueStore(clock),
         "objects": MemoryObjectStore(clock),
         "leases": MemoryLeaseStore(clock),
+        "events": MemoryEventLog(clock),
         name: Broken(act),
     }
     response = await Ready(**stores, timeout=0.05)(ASKED)
     assert isinstance(response.body, bytes)
-    states = {store: "failing" if store == name else "ok" for store in ("kv", "objects", "leases")}
+    states = {
+        store: "failing" if store == name else "ok"
+        for store in ("kv", "objects", "leases", "events")
+    }
     assert (response.status, json.loads(response.body)) == (
         503,
         {"status": "unavailable", "stores": states},

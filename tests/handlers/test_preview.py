@@ -158,11 +158,11 @@ async def test_files_are_served_as_a_static_host_does(call: Caller, path: str, f
 
 
 @pytest.mark.parametrize("path", ["/missing.css", "/docs/missing.js", "/STYLE.CSS", "/style.css/"])
-async def test_a_file_that_is_not_there_is_404_in_plain_text(call: Caller, path: str) -> None:
+async def test_a_file_that_is_not_there_is_a_404_like_any_other(call: Caller, path: str) -> None:
     token = await token_of(call)
     answer = await call("GET", path, host=f"{token}.localhost:8787")
-    assert answer.status == 404
-    assert answer.headers.get("content-type") == "text/plain; charset=utf-8"
+    assert answer.error == (404, "not_found", None)
+    assert "frame-ancestors" in (answer.headers.get("content-security-policy") or "")
 
 
 async def test_a_link_without_its_slash_leads_to_the_one_with_it(call: Caller) -> None:
@@ -185,7 +185,8 @@ async def test_a_project_without_a_page_says_so(call: Caller, projects: ProjectS
     await projects.create("p2", "ann", "Empty")
     url = (await call("POST", "/api/projects/p2/preview")).json["sandboxUrl"]
     answer = await call("GET", url)
-    assert (answer.status, answer.text) == (404, "There is no file index.html here.")
+    assert answer.error == (404, "not_found", None)
+    assert answer.json["error"]["message"] == "There is no file index.html here."
 
 
 @pytest.mark.parametrize(

@@ -126,8 +126,9 @@ class ReplyAssembler:
 
         Empty if it said no text: reasoning alone can't be gone on from.
         """
-        text = self.raw[self._segment_from :].rstrip()
-        return (*self._segment, TextBlock(text)) if text else ()
+        # To the last blank: a model goes on from what it sees, and would say a dropped one again.
+        text = self.raw[self._segment_from :]
+        return (*self._segment, TextBlock(text)) if text.strip() else ()
 
     def feed(self, batch: Sequence[ModelEvent], /) -> list[Output]:
         """Take in one batch of the model's events."""

@@ -32,7 +32,7 @@ from openbolt.history import Chat, Message
 from openbolt.http import Headers, Request, Response
 from openbolt.model import ModelRequest
 from openbolt.projects.store import Manifest
-from openbolt.protocols import TokenSource
+from openbolt.protocols import Lease, TokenSource
 
 __all__ = ["ReadTurn", "StartTurn", "StopTurn", "chat_title"]
 
@@ -59,16 +59,37 @@ class StartTurn:
             names = ", ".join(settings.models)
             raise InvalidRequestError(f"model: must be one of {names}", field="model")
         owner = owner_of(request)
-        if self.runner.running.count(owner) >= settings.max_turns_per_user:
+        handle = RunningTurn(settings.disconnect_grace)
+        if not self.runner.running.admit(owner, handle, limit=settings.max_turns_per_user):
             raise RateLimitedError(
-                f"You have {settings.max_turns_per_user} replies being written already "
+                f"The limit of replies being written at once is {settings.max_turns_per_user} "
                 "(max_turns_per_user).",
                 retry_after=5.0,
             )
+        try:
+            plan, lease = await self._prepare(submission, owner, handle)
+        except BaseException:
+            handle.ends.close()
+            raise
+        started: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        request.context.spawn(self.runner.run(plan, lease, handle, started))
+        is_here = await _answered(request, started, handle)
+        form = choose_form(request)
+        stream = TurnBody(self.runner.log, plan.turn_id, form, turn=handle)
+        if is_here:
+            handle.detach()  # the stream reads now
+        return _stream(stream, form, plan.chat)
+
+    async def _prepare(
+        self, submission: Submission, owner: str, handle: RunningTurn
+    ) -> tuple[TurnPlan, Lease]:
+        """Take the chat and plan its turn."""
+        settings = self.runner.settings
         chat = await self._chat(submission, owner)
         lease = await self.runner.leases.acquire(f"chat:{chat.id}", ttl=settings.lease_ttl)
         if lease is None:
             raise LockedError("A reply is being written in this chat; wait for it or stop it.")
+        self.runner.running.own(owner, chat.id, handle)
         try:
             # What was read before the lease may be old by now; an id made here is nobody else's.
             is_named = chat.id == submission.chat_id
@@ -79,21 +100,10 @@ class StartTurn:
                 chat = known
                 await self.recovery.settle(chat.project_id, owner=owner, holding=chat.id)
                 chat = await self.runner.chats.load(chat.id, owner=owner)
-            plan = await self._plan(submission, chat, is_new=known is None)
+            return await self._plan(submission, chat, is_new=known is None), lease
         except BaseException:
             await self.runner.leases.release(lease)
             raise
-        handle = RunningTurn(settings.disconnect_grace)
-        started: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        request.context.spawn(self.runner.run(plan, lease, handle, started))
-        try:
-            await started
-        except asyncio.CancelledError:
-            handle.end("abandoned")
-            raise
-        form = choose_form(request)
-        stream = TurnBody(self.runner.log, plan.turn_id, form, turn=handle)
-        return _stream(stream, form, plan.chat)
 
     async def _chat(self, submission: Submission, owner: str) -> Chat:
         """The chat that is meant: a known one of this owner, else a new one."""
@@ -214,18 +224,42 @@ class StopTurn:
 
     async def __call__(self, request: Request, /) -> Response:
         """Whether there was a turn to stop; what came so far is kept."""
-        chat = await self.runner.chats.load(request.path_params["id"], owner=owner_of(request))
-        handle = self.runner.running.get(chat.turn) if chat.turn else None
-        stopped = handle.end("stopped") if handle else await self._stop_elsewhere(chat)
-        return json_response({"stopped": stopped})
+        owner, chat_id = owner_of(request), request.path_params["id"]
+        # Here first: a new chat isn't stored before the model has answered.
+        handle = self.runner.running.in_chat(owner, chat_id)
+        if handle is not None:
+            return json_response({"stopped": handle.end("stopped")})
+        chat = await self.runner.chats.load(chat_id, owner=owner)
+        return json_response({"stopped": await self._stop_elsewhere(chat)})
 
     async def _stop_elsewhere(self, chat: Chat) -> bool:
         """Leave word for another process; False if nobody runs a turn there."""
         holder = await self.runner.leases.holder(f"chat:{chat.id}")
-        if holder is None or chat.turn is None or not self.runner.log.limits.shared:
+        if holder is None or not self.runner.log.limits.shared:
             return False
-        await self.runner.chats.ask_stop(chat.id, chat.turn)
+        await self.runner.chats.ask_stop(chat.id, str(holder.fence))
         return True
+
+
+async def _answered(request: Request, started: asyncio.Future[None], handle: RunningTurn) -> bool:
+    """Wait until the model has answered, the client being the turn's reader meanwhile; whether it
+    has stayed.
+    """
+    gone = asyncio.ensure_future(request.context.gone())
+    is_here = True
+    handle.attach()
+    try:
+        await asyncio.wait([started, gone], return_when=asyncio.FIRST_COMPLETED)
+        if not started.done():
+            is_here = False
+            handle.detach()
+        await started
+    except asyncio.CancelledError:
+        handle.end("abandoned")
+        raise
+    finally:
+        gone.cancel()
+    return is_here
 
 
 def chat_title(text: str, /) -> str:
@@ -241,7 +275,9 @@ def _continue_history(
     ids = [m.id for m in stored]
     if submission.regenerate is not None:
         cut = ids.index(submission.regenerate) if submission.regenerate in ids else None
-        if cut is None or stored[cut].role == "user":
+        if cut is not None and stored[cut].role == "user":
+            cut += 1  # answer this message again
+        if cut is None:
             cut = max((i + 1 for i, m in enumerate(stored) if m.role == "user"), default=0)
         if any(m.role == "user" for m in stored[:cut]):
             return stored[:cut], None

@@ -20,6 +20,8 @@ __all__ = ["ChatBody", "ClientMessage", "Mode", "Submission", "is_valid_id", "re
 
 Mode = Literal["build", "discuss"]
 _ID = re.compile(r"[A-Za-z0-9._-]{1,128}")
+# Clients and proxies resolve them in a URL, so nothing under such an id could be asked for.
+_UNREACHABLE = frozenset({".", ".."})
 
 
 @frozen
@@ -65,8 +67,8 @@ class Submission:
 
 
 def is_valid_id(text: str, /) -> bool:
-    """Whether a client may choose this id: 1 to 128 of ``A-Z a-z 0-9 . _ -``."""
-    return _ID.fullmatch(text) is not None
+    """Whether a client may choose this id: 1 to 128 of ``A-Z a-z 0-9 . _ -``, not ``..``."""
+    return _ID.fullmatch(text) is not None and text not in _UNREACHABLE
 
 
 def read_submission(

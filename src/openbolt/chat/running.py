@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from collections.abc import Generator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import Literal
 
 __all__ = ["EndReason", "RunningTurn", "RunningTurns"]
@@ -18,7 +18,11 @@ EndReason = Literal["stopped", "abandoned", "silent", "late", "broken"]
 
 
 class RunningTurn:
-    """A handle on one turn."""
+    """A handle on one turn.
+
+    Attributes:
+        ends: What is undone when the turn's end is about to be seen, or it didn't begin.
+    """
 
     def __init__(self, disconnect_grace: float) -> None:
         self.reason: EndReason | None = None
@@ -27,6 +31,7 @@ class RunningTurn:
         self._scope: asyncio.Timeout | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._settling = False
+        self.ends = ExitStack()
 
     def end(self, reason: EndReason) -> bool:
         """Make the runner stop pumping and settle; whether there was anything to end."""
@@ -71,36 +76,44 @@ class RunningTurn:
 
 
 class RunningTurns:
-    """Handles by turn id."""
+    """Handles by turn id and by chat, and how many turns each user has here."""
 
     def __init__(self) -> None:
         self._turns: dict[str, RunningTurn] = {}
-        self._owners: dict[str, str] = {}
+        self._chats: dict[tuple[str, str], RunningTurn] = {}
         self._counts: Counter[str] = Counter()
 
     def get(self, turn_id: str, /) -> RunningTurn | None:
         """The handle of a turn that runs here."""
         return self._turns.get(turn_id)
 
-    def count(self, owner: str, /) -> int:
-        """How many turns of a user run here and aren't settled."""
-        return self._counts[owner]
+    def in_chat(self, owner: str, chat_id: str, /) -> RunningTurn | None:
+        """The handle of the turn that a user's chat has, also before the model has answered."""
+        return self._chats.get((owner, chat_id))
 
-    def settled(self, turn_id: str, /) -> None:
-        """The turn's end is about to be seen: its user may begin another one."""
-        owner = self._owners.pop(turn_id, None)
-        if owner is not None:
-            self._counts[owner] -= 1
-            self._counts += Counter()  # drops users without any
+    def admit(self, owner: str, turn: RunningTurn, /, *, limit: int) -> bool:
+        """Count a turn until its end, unless ``limit`` of the user's are counted already."""
+        if self._counts[owner] >= limit:
+            return False
+        self._counts[owner] += 1
+        turn.ends.callback(self._leave, owner)
+        return True
+
+    def _leave(self, owner: str) -> None:
+        self._counts[owner] -= 1
+        self._counts += Counter()  # drops users without any
+
+    def own(self, owner: str, chat_id: str, turn: RunningTurn, /) -> None:
+        """Say whose the chat's next reply is; the caller has the chat's lease."""
+        self._chats[owner, chat_id] = turn
+        turn.ends.callback(self._chats.pop, (owner, chat_id), None)
 
     @contextmanager
-    def enter(self, turn_id: str, owner: str, turn: RunningTurn, /) -> Generator[None]:
-        """Know a turn while it runs."""
+    def enter(self, turn_id: str, turn: RunningTurn, /) -> Generator[None]:
+        """Know a turn by its id while it runs."""
         self._turns[turn_id] = turn
-        self._owners[turn_id] = owner
-        self._counts[owner] += 1
         try:
             yield
         finally:
             del self._turns[turn_id]
-            self.settled(turn_id)
+            turn.ends.close()

@@ -29,6 +29,7 @@ from openbolt.chat.running import RunningTurn, RunningTurns
 from openbolt.chat.saving import FileSaver
 from openbolt.costs import PriceTable
 from openbolt.errors import (
+    ConflictError,
     OpenBoltError,
     UpstreamError,
     UpstreamRateLimitedError,
@@ -117,7 +118,7 @@ class TurnRunner:
         """
         turn = _Turn(self, plan, lease, handle, started)
         try:
-            with self.running.enter(plan.turn_id, plan.chat.owner, handle):
+            with self.running.enter(plan.turn_id, handle):
                 await turn.run()
         finally:
             try:
@@ -125,7 +126,8 @@ class TurnRunner:
             finally:
                 if not started.done():
                     started.set_exception(
-                        turn.failure or UpstreamTimeoutError("The reply was stopped.")
+                        turn.failure
+                        or ConflictError("The reply was stopped before it began.", code="stopped")
                     )
                     started.exception()  # nobody may be waiting any more
 
@@ -143,6 +145,7 @@ class _Turn:
     ) -> None:
         self.failure: OpenBoltError | None = None
         self._lease: Lease | None = lease
+        self._fence = lease.fence
         self._r = runner
         self._plan = plan
         self._handle = handle
@@ -217,16 +220,21 @@ class _Turn:
         match self._handle.reason:
             case "silent":
                 seconds = self._r.settings.silence_timeout
-                text = f"The model sent nothing for {seconds:g} seconds; what came so far is kept."
-                return self._failed(UpstreamTimeoutError(text))
+                return self._failed(
+                    self._timed_out(f"The model sent nothing for {seconds:g} seconds")
+                )
             case "late":
                 seconds = self._r.settings.turn_timeout
-                text = f"The reply took over {seconds:g} seconds; what came so far is kept."
-                return self._failed(UpstreamTimeoutError(text))
+                return self._failed(self._timed_out(f"The reply took over {seconds:g} seconds"))
             case "broken" if self.failure is not None:
                 return self._failed(self.failure)
             case _:
                 return "stopped", events.TurnAborted()
+
+    def _timed_out(self, what: str) -> UpstreamTimeoutError:
+        return UpstreamTimeoutError(
+            f"{what}; what came so far is kept." if self._begun else f"{what}."
+        )
 
     def _failed(self, error: OpenBoltError) -> tuple[MessageStatus, events.TurnEvent]:
         self.failure = error
@@ -249,10 +257,16 @@ class _Turn:
             else:
                 segments += 1
                 done = self._assembler.stop_reason != "max_tokens"
-                if done or segments >= settings.max_segments:
+                if done or segments >= settings.max_segments or self._is_over_budget():
                     return
             await self._emit(self._assembler.end_segment())
             request = self._continued(request)
+
+    def _is_over_budget(self) -> bool:
+        """Whether the turn has spent ``budget_usd_per_turn``; never for a model without a price."""
+        budget = self._r.settings.budget_usd_per_turn
+        cost = self._r.prices.cost(self._plan.request.model, self._assembler.usage)
+        return budget is not None and cost is not None and cost >= budget
 
     async def _stream(self, request: ModelRequest) -> None:
         """One model call, read to its end and closed."""
@@ -330,7 +344,11 @@ class _Turn:
         self._founded = True
         chat, title = self._plan.chat, self._plan.new_project
         if title is not None:
-            await self._r.projects.create(chat.project_id, chat.owner, title)
+            try:
+                await self._r.projects.create(chat.project_id, chat.owner, title)
+            except ConflictError:
+                # Another chat's first turn was quicker; somebody else's project is not found.
+                await self._r.projects.load(chat.project_id, owner=chat.owner)
 
     async def _emit(self, outputs: Sequence[Output]) -> None:
         """Say what happened and save files; what a stop cuts off here comes with the next call."""
@@ -370,16 +388,28 @@ class _Turn:
                 self._handle.end("silent")
             elif now - self._began_at > settings.turn_timeout:
                 self._handle.end("late")
-            elif self._begun:
+            else:
                 try:
-                    await self._housekeeping(now)
+                    await self._hold_on(now)
+                    if self._begun:
+                        await self._housekeeping(now)
                 except OpenBoltError as exc:
                     self.failure = exc
                     self._handle.end("broken")
+                except Exception as exc:
+                    # Without its keeper a turn has no watchdog: better to end it.
+                    _log.exception("the keeper of turn %s broke", self._plan.turn_id)
+                    self.failure = OpenBoltError("Something went wrong on the server.")
+                    self.failure.__cause__ = exc
+                    self._handle.end("broken")
 
-    async def _housekeeping(self, now: float) -> None:
+    async def _hold_on(self, now: float) -> None:
+        """Renew the lease, and look for a stop: a model may take longer to answer than it lasts."""
         settings = self._r.settings
-        await self._checkpoint()
+        if self._r.log.limits.shared and now - self._looked_at > _LOOK:
+            self._looked_at = now
+            if await self._r.chats.is_stop_asked(self._plan.chat.id, str(self._fence)):
+                self._handle.end("stopped")
         if now - self._renewed_at > settings.lease_ttl / 3:
             self._renewed_at = now
             renewed = self._lease and await self._r.leases.renew(
@@ -388,10 +418,10 @@ class _Turn:
             if renewed is None:
                 raise OpenBoltError("Another writer took over this chat.", code="lease_lost")
             self._lease = renewed
-        if self._r.log.limits.shared and now - self._looked_at > _LOOK:
-            self._looked_at = now
-            if await self._r.chats.is_stop_asked(self._plan.chat.id, self._plan.turn_id):
-                self._handle.end("stopped")
+
+    async def _housekeeping(self, now: float) -> None:
+        settings = self._r.settings
+        await self._checkpoint()
         if now - self._said_at > settings.keepalive:
             self._said_at = now
             data = {"state": "waiting", "seconds": round(now - self._began_at)}
@@ -422,7 +452,7 @@ class _Turn:
         try:
             await self.release()
         finally:
-            r.running.settled(turn_id)
+            self._handle.ends.close()
             try:
                 await r.log.append(turn_id, ending)
             finally:
@@ -468,8 +498,16 @@ class _Turn:
 
     def _usage(self) -> events.DataPart:
         usage = self._assembler.usage
-        _log.info("turn %s used %s of %s", self._plan.turn_id, usage, self._plan.request.model)
         cost = self._r.prices.cost(self._plan.request.model, usage)
+        _log.info(
+            "turn %s: %s, %d tokens in, %d out, %d segments, USD %s",
+            self._plan.turn_id,
+            self._plan.request.model,
+            usage.input_tokens,
+            usage.output_tokens,
+            usage.segments,
+            "unknown" if cost is None else cost,
+        )
         data = {
             "inputTokens": usage.input_tokens,
             "outputTokens": usage.output_tokens,

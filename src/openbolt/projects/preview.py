@@ -18,6 +18,7 @@ from attrs import frozen
 from openbolt.access import owner_of
 from openbolt.bodies import json_response
 from openbolt.errors import ConfigurationError, MethodNotAllowedError, NotFoundError
+from openbolt.guards import error_response
 from openbolt.http import Handler, Headers, Request, Response
 from openbolt.projects.store import FileEntry, Manifest, Project, ProjectStore
 from openbolt.protocols import Clock, KeyValueStore, TokenSource
@@ -120,26 +121,35 @@ class ShowPreview:
         if request.path.endswith(f"/{token}") and _TOKEN.fullmatch(token):
             # Without the slash, relative links would lead out of the preview.
             return Response(308, Headers.of(location=f"{request.root_path}/preview/{token}/"))
-        return await self.show(token, request.path_params.get("path", ""), sandboxed=True)
+        return await self.show(request, token, request.path_params.get("path", ""), sandboxed=True)
 
-    async def show(self, token: str, path: str, /, *, sandboxed: bool) -> Response:
-        """A file of the project that the token stands for, as it is now."""
+    async def show(
+        self, request: Request, token: str, path: str, /, *, sandboxed: bool
+    ) -> Response:
+        """A file of the project that the token stands for, as it is now; errors may be framed."""
         headers = self._headers(sandboxed=sandboxed)
+        try:
+            entry, data = await self._read(token, path)
+        except NotFoundError as exc:
+            error = error_response(exc, request_id=request.context.request_id)
+            return error.with_headers(dict(headers.items))
+        return Response(200, headers.with_({"content-type": _content_type(entry.path)}), data)
+
+    async def _read(self, token: str, path: str) -> tuple[FileEntry, bytes]:
         raw = await self.kv.get(f"preview:{token}") if _TOKEN.fullmatch(token) else None
         if raw is None:
-            return _plain(404, headers, "This preview link has expired. Open the preview again.")
+            raise NotFoundError("This preview link has expired. Open the preview again.")
         record = json.loads(raw)
         try:
             project = await self.projects.load(record["project"], owner=record["owner"])
         except NotFoundError:
             project = None
         if project is None or _record(project) != raw:
-            return _plain(404, headers, "This project was deleted.")
+            raise NotFoundError("This project was deleted.")
         entry = _find(await self.projects.manifest(project), path)
         if entry is None:
-            return _plain(404, headers, f"There is no file {path or 'index.html'} here.")
-        data = await self.projects.read_blob(entry)
-        return Response(200, headers.with_({"content-type": _content_type(entry.path)}), data)
+            raise NotFoundError(f"There is no file {path or 'index.html'} here.")
+        return entry, await self.projects.read_blob(entry)
 
     def _headers(self, *, sandboxed: bool) -> Headers:
         # Where only one's own machine can reach the server, pages may be framed by any of its
@@ -181,7 +191,8 @@ def serve_preview_hosts(handler: Handler, /, show: ShowPreview, settings: Settin
             return await handler(request)
         if request.method not in {"GET", "HEAD"}:
             raise MethodNotAllowedError("A preview is only read.", allowed=("GET", "HEAD"))
-        return await show.show(found["token"], request.path.lstrip("/"), sandboxed=False)
+        path = request.path.lstrip("/")
+        return await show.show(request, found["token"], path, sandboxed=False)
 
     return served
 
@@ -215,8 +226,3 @@ def _find(manifest: Manifest, path: str) -> FileEntry | None:
 def _content_type(path: str) -> str:
     # Not by `mimetypes`, which asks the machine (on Windows, its registry).
     return _TYPES.get(path.rpartition(".")[2].lower(), "application/octet-stream")
-
-
-def _plain(status: int, headers: Headers, text: str) -> Response:
-    named = headers.with_({"content-type": "text/plain; charset=utf-8"})
-    return Response(status, named, text.encode())
