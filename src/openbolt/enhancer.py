@@ -121,10 +121,14 @@ class Enhance:
 @asynccontextmanager
 async def _while_wanted(request: Request, seconds: float) -> AsyncGenerator[None]:
     """At most so long, and no longer than the client waits; else `TimeoutError`."""
+    gone = request.context.gone
     async with asyncio.timeout(seconds) as scope:
+        if gone is None:
+            yield
+            return
 
         async def watch() -> None:
-            await request.context.gone()
+            await gone()
             scope.reschedule(0)
 
         watching = asyncio.ensure_future(watch())

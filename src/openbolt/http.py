@@ -7,7 +7,6 @@ iterates it. (``aclose()`` on an async generator that never started skips its ``
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterable, AsyncIterator, Callable, Coroutine, Iterable, Mapping
 from contextlib import AsyncExitStack
 from types import MappingProxyType
@@ -121,10 +120,6 @@ class _EmptyBody:
     async def aclose(self) -> None: ...
 
 
-async def _never() -> None:
-    await asyncio.get_running_loop().create_future()
-
-
 @frozen
 class Principal:
     """Who is asking: a user of the application that embeds openbolt.
@@ -148,15 +143,15 @@ class RequestContext:
         request_id: Echoed as ``x-request-id`` and named in errors and logs.
         principal: Set by the authentication guard.
         client: The peer's address as the server saw it, without a port.
-        gone: Returns when the client has hung up; call it once the body is read. Never returns
-            where a server can't tell.
+        gone: Returns when the client has hung up; call it once the body is read. None where a
+            server can't tell.
     """
 
     spawn: Callable[[Coroutine[Any, Any, None]], None]
     request_id: str = ""
     principal: Principal | None = None
     client: str | None = None
-    gone: Callable[[], Coroutine[Any, Any, None]] = _never
+    gone: Callable[[], Coroutine[Any, Any, None]] | None = None
 
 
 @frozen

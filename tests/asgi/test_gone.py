@@ -15,6 +15,7 @@ async def test_gone_returns_when_the_client_hangs_up_and_not_before() -> None:
 
     async def handler(request: Request, /) -> Response:
         await request.read(100)
+        assert request.context.gone is not None
         waiting = asyncio.ensure_future(request.context.gone())
         done, _ = await asyncio.wait([waiting], timeout=0.05)
         assert not done

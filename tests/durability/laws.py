@@ -73,8 +73,8 @@ class Teller:
             played = await play(process, turn, f"prompt {number}")
             assert self.model.open == 0
             self.deaths += played.killed
-            if played.killed or turn.fails:
-                if not played.killed:
+            if played.killed or turn.fails or turn.is_ended_twice:
+                if turn.fails and not played.killed:
                     check_answered(played.first, left=turn.is_left)
                 # A dead process' lease, or one that could not be given back, runs out.
                 await asyncio.sleep(LEASE + 1)

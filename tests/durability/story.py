@@ -51,6 +51,12 @@ class Turn:
         """The first reader doesn't stay to the end."""
         return (self.hang_up, self.leave, self.shutdown) != (None, None, None)
 
+    @property
+    def is_ended_twice(self) -> bool:
+        """Shut down while it may be ending; only the first cancellation waits for what it cuts."""
+        ends = (self.hang_up, self.leave, self.stop)
+        return self.shutdown is not None and ends != (None, None, None)
+
 
 @define
 class Reader:

@@ -245,11 +245,12 @@ async def _answered(request: Request, started: asyncio.Future[None], handle: Run
     """Wait until the model has answered, the client being the turn's reader meanwhile; whether it
     has stayed.
     """
-    gone = asyncio.ensure_future(request.context.gone())
+    gone = asyncio.ensure_future(request.context.gone()) if request.context.gone else None
     is_here = True
     handle.attach()
     try:
-        await asyncio.wait([started, gone], return_when=asyncio.FIRST_COMPLETED)
+        waited = [started] if gone is None else [started, gone]
+        await asyncio.wait(waited, return_when=asyncio.FIRST_COMPLETED)
         if not started.done():
             is_here = False
             handle.detach()
@@ -258,7 +259,8 @@ async def _answered(request: Request, started: asyncio.Future[None], handle: Run
         handle.end("abandoned")
         raise
     finally:
-        gone.cancel()
+        if gone is not None:
+            gone.cancel()
     return is_here
 
 
