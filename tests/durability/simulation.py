@@ -389,3 +389,10 @@ class Process(App):
             tokens=disk.tokens,
         )
         self.handler = OpenBolt(self.dependencies, self.settings)
+
+    async def drain(self) -> None:
+        """Wait for everything that requests have spawned."""
+        while self.tasks:
+            # From Python 3.12 on a gather of what is done takes no turn of the loop.
+            await asyncio.gather(*self.tasks, return_exceptions=True)
+            await asyncio.sleep(0)

@@ -52,7 +52,8 @@ def test_a_chat_goes_on_after_an_error(open_chat: Callable[..., Chat]) -> None:
 def test_a_reply_that_was_asked_on_after_a_break_is_one_message(chat: Chat, server: Server) -> None:
     at = PAGE.index("console")
     chunks = (PAGE[:at], PAGE[at:])
-    server.mock.enqueue(Reply(chunks=chunks, fault="cut after=1"), PAGE[at:])
+    # Not a cut: what came in the moment before one may be lost with the connection.
+    server.mock.enqueue(Reply(chunks=chunks, fault="error-event after=1"), PAGE[at:])
 
     report = chat.ask("A page")
 
