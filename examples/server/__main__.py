@@ -25,7 +25,7 @@ Settings come from the environment; the most used ones:
   OPENBOLT_KV            sqlite (default) or memory
   OPENBOLT_OBJECTS       files (default) or memory
   OPENBOLT_PASSWORD      ask browsers for it; needed for any other --host
-  OPENBOLT_ALLOWED_HOSTS host names that browsers use; needed for any other --host
+  OPENBOLT_ALLOWED_HOSTS names that browsers use; needed for any other --host
 """
 
 
