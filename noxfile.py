@@ -338,7 +338,7 @@ def security(session: nox.Session) -> None:
 @nox.session(default=False)
 def bench(session: nox.Session) -> None:
     """Run the project's measurements: all of them, or those named after `--`."""
-    _install(session, "test")
+    _install(session, "test", "bench")
     if not (ROOT / "benchmarks/run.py").exists():
         session.error("benchmarks/run.py is missing")
     session.run("python", "-m", "benchmarks.run", *session.posargs)

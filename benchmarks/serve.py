@@ -65,7 +65,7 @@ async def open_dependencies(settings: Settings) -> AsyncGenerator[Dependencies]:
 
 @asynccontextmanager
 async def open_frozen(settings: Settings) -> AsyncGenerator[Dependencies]:
-    """As the example server opens them: a full collection then has no modules to walk through."""
+    """For trying whether full collections matter: these have no modules to walk through."""
     async with open_dependencies(settings) as dependencies:
         gc.collect()
         gc.freeze()

@@ -10,7 +10,15 @@ from __future__ import annotations
 import asyncio
 import inspect
 import selectors
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import (
+    AsyncGenerator,
+    AsyncIterator,
+    Awaitable,
+    Callable,
+    Coroutine,
+    Mapping,
+    Sequence,
+)
 from contextlib import asynccontextmanager
 from typing import Any, Literal
 
@@ -389,6 +397,12 @@ class Process(App):
             tokens=disk.tokens,
         )
         self.handler = OpenBolt(self.dependencies, self.settings)
+
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        """What a turn ends with when a store fails is no news here."""
+        super()._spawn(work)
+        for task in self.tasks:
+            task.add_done_callback(lambda done: done.cancelled() or done.exception())
 
     async def drain(self) -> None:
         """Wait for everything that requests have spawned."""

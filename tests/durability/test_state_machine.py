@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tests.durability.laws import Story, Teller
+from tests.durability.laws import FOR_EVER, Story, Teller
 from tests.durability.simulation import Call, simulate
 from tests.durability.story import Turn
 
@@ -97,7 +97,7 @@ TURNS = st.builds(
 STORIES = st.builds(
     Story,
     turns=st.lists(TURNS, min_size=1, max_size=3).map(tuple),
-    grace=st.sampled_from([0.0, 0.2, 60.0]),
+    grace=st.sampled_from([0.0, 0.2, FOR_EVER]),
     max_segments=st.integers(1, 4),
     max_recoveries=st.integers(0, 2),
     latency=st.sampled_from([0.0, 0.001, 0.02, 0.05]),

@@ -20,7 +20,9 @@ TEXT = (
     "Here.\n"
     + artifact(file("a.js", "a < new()"), file("src/c.html", "<p>\n</p>"), title="New")
     + "\nThen.\n"
-    + artifact(file("b.css", "new {}"), title="More").replace('id="a"', 'id="b"')
+    + artifact(file("b.css", "new {}"), file("a.js", "newest()"), title="More").replace(
+        'id="a"', 'id="b"'
+    )
     + "\nBye."
 )
 AT_ONCE = (Call(batch=1000),)
@@ -41,8 +43,8 @@ def tell(calls: tuple[Call, ...], grace: float = 0.0, **fate: Any) -> int:
 
 
 def moments(end: float) -> list[float]:
-    """Every half of what an operation of a store takes."""
-    return [n * LATENCY / 2 for n in range(int(end / LATENCY * 2))]
+    """Moments within every operation of a store, and right at its end."""
+    return [n * LATENCY * 0.75 for n in range(int(end / LATENCY / 0.75))]
 
 
 @WAYS
