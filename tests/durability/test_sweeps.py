@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from tests.chat.driving import artifact, file
-from tests.durability.laws import Story, Teller
+from tests.durability.laws import FOR_EVER, Story, Teller
 from tests.durability.simulation import Call, simulate
 from tests.durability.story import Turn
 
@@ -94,4 +94,4 @@ def test_an_end_from_outside_at_any_moment_loses_nothing_that_came(
 @WAYS
 def test_a_reader_that_comes_back_at_any_moment_misses_nothing(calls: tuple[Call, ...]) -> None:
     for at in moments(0.6):
-        tell(calls, grace=1.0, leave=at / 2, rejoin=((at, 3), (at, 0)))
+        tell(calls, grace=FOR_EVER, leave=at / 2, rejoin=((at, 3), (at, 0)))
