@@ -55,9 +55,9 @@ _REPLACE = (
 )
 _SCAN = (
     "SELECT key FROM kv WHERE key >= ? AND key < ? AND (expires IS NULL OR expires > ?) "
-    f"ORDER BY key LIMIT {_PAGE}"
+    "ORDER BY key LIMIT ?"
 )
-_PURGE = f"DELETE FROM kv WHERE key IN (SELECT key FROM kv WHERE expires <= ? LIMIT {_PURGE_ROWS})"
+_PURGE = "DELETE FROM kv WHERE key IN (SELECT key FROM kv WHERE expires <= ? LIMIT ?)"
 
 
 class SQLiteKeyValueStore:
@@ -178,14 +178,14 @@ class SQLiteKeyValueStore:
         self._purge_at = now + _PURGE_INTERVAL
 
         def purge_and_work(connection: sqlite3.Connection) -> T:
-            connection.execute(_PURGE, (now,))
+            connection.execute(_PURGE, (now, _PURGE_ROWS))
             return work(connection)
 
         return await self._database.write(purge_and_work)
 
 
 def _scan_page(connection: sqlite3.Connection, bounds: tuple[bytes, bytes, float]) -> list[bytes]:
-    return [key for (key,) in connection.execute(_SCAN, bounds)]
+    return [key for (key,) in connection.execute(_SCAN, (*bounds, _PAGE))]
 
 
 class SQLiteLeaseStore:
