@@ -84,6 +84,8 @@ class App:
         """Wait for everything that requests have spawned."""
         while self.tasks:
             await asyncio.gather(*self.tasks, return_exceptions=True)
+            # A gather of finished tasks doesn't yield, and it is the loop that takes them off.
+            await asyncio.sleep(0)
 
     def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.ensure_future(work)
