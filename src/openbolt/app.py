@@ -6,12 +6,13 @@ environment. The result is a `Handler`; `openbolt.asgi` and `openbolt_cloudflare
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from urllib.parse import urlsplit
 
 from attrs import field, frozen
 
 from openbolt.access import LocalUser, with_principal
+from openbolt.auth.identity import IdentityProvider
 from openbolt.chat.handler import ReadTurn, StartTurn, StopTurn
 from openbolt.chat.listing import DeleteChat, ListChats, ReadChat, RenameChat
 from openbolt.chat.recovery import Recovery, recovered
@@ -46,12 +47,15 @@ from openbolt.projects.store import ProjectStore
 from openbolt.protocols import (
     AtomicKeyValueStore,
     Authenticator,
+    Cipher,
     Clock,
     EventLog,
+    HttpSender,
     KeyValueStore,
     LeaseStore,
     ModelProvider,
     ObjectStore,
+    SessionStore,
     TokenSource,
 )
 from openbolt.routing import ANY, Route, Router
@@ -72,7 +76,12 @@ class Dependencies:
         events: Logs of turns.
         leases: One writer for a chat.
         provider: The model.
-        authenticator: Who is asking; by default one local user, so bind to loopback only.
+        authenticator: Who is asking; by default one local user, so bind to loopback only. Not asked
+            where there are identity providers: then it is whoever signed in.
+        sender: Calls to other servers: sign-in, and later the proxy. None: there are none.
+        cipher: Encrypts what is stored of secrets. None: nothing that needs it is offered.
+        sessions: Signed-in browsers; None keeps them in ``kv``.
+        identity_providers: Whom people sign in with; empty: nobody signs in.
     """
 
     kv: KeyValueStore
@@ -85,6 +94,10 @@ class Dependencies:
     atomic: AtomicKeyValueStore | None = None
     authenticator: Authenticator = field(factory=LocalUser)
     prices: PriceTable = ANTHROPIC_2026_11
+    sender: HttpSender | None = None
+    cipher: Cipher | None = None
+    sessions: SessionStore | None = None
+    identity_providers: Sequence[IdentityProvider] = ()
 
 
 class OpenBolt:

@@ -127,10 +127,17 @@ class Principal:
     Attributes:
         user_id: Stable, opaque, 1 to 128 of ``A-Z a-z 0-9 . _ -``.
         name: For people to read.
+        scopes: What the credential may be used for; None: for everything. A browser's session has
+            None, an API key names some.
+        session: Public id of the browser's session, where there is one.
+        api_key: Public id of the API key, where there is one.
     """
 
     user_id: str
     name: str = ""
+    scopes: frozenset[str] | None = None
+    session: str | None = None
+    api_key: str | None = None
 
 
 @frozen

@@ -23,6 +23,7 @@ __all__ = ["LOOPBACK_HOSTS", "Settings", "variable_name"]
 
 LOOPBACK_HOSTS = ("localhost", "127.0.0.1", "[::1]")
 MIB = 1024 * 1024
+DAY = 86_400.0
 _MIN_THINKING = 1024
 _PREVIEW_ORIGIN = re.compile(r"https?://[A-Za-z0-9._-]*\{token\}[A-Za-z0-9._-]*(?::[0-9]{1,5})?/?")
 
@@ -51,6 +52,11 @@ def _amount(_: Any, attribute: Any, value: Decimal | None) -> None:
             f"{name} must be an amount, zero or more, not {value}; set {variable_name(name)}.",
             setting=name,
         )
+
+
+def _duration(_: Any, attribute: Any, value: float | None) -> None:
+    if value is not None:
+        _at_least(DAY)(_, attribute, value)
 
 
 def _without_password(url: str | None) -> str:
@@ -102,11 +108,20 @@ class Settings:
         data: Folder of the local backend.
         kv: ``sqlite`` or ``memory`` (``redis://`` URLs: not in this version).
         objects: ``files`` or ``memory`` (``s3://`` URLs: not in this version).
-        secret_keys: Keys that encrypt what is stored; the first encrypts, all decrypt. Not used in
-            this version.
-        github_client_id: Of the OAuth app that people sign in with. Not used in this version.
-        github_client_secret: Its secret. Not used in this version.
-        github_url: GitHub, or a GitHub Enterprise server. Not used in this version.
+        secret_keys: Keys that encrypt what is stored; the first encrypts, all decrypt. With none,
+            the local backend makes one and keeps it beside its data.
+        github_client_id: Of the OAuth app that people sign in with.
+        github_client_secret: Its secret.
+        github_url: GitHub, or a GitHub Enterprise server.
+        oidc_issuer: URL of an OpenID Connect issuer that people sign in with.
+        oidc_client_id: Of the application that is registered there.
+        oidc_client_secret: Its secret.
+        oidc_name: What the page calls it.
+        allowed_users: Logins that may sign in (GitHub's names, any case). Where this,
+            ``allowed_orgs`` and ``allowed_email_domains`` are all empty, whoever the provider
+            vouches for may; else one match in one of the three is enough.
+        allowed_orgs: GitHub organizations whose members may sign in.
+        allowed_email_domains: Domains of verified e-mail addresses that may sign in.
         password: What the local server asks browsers for (HTTP Basic); None asks for nothing.
         public_url: Where browsers reach the application, if a proxy stands before it.
         preview_origin: Pattern of preview origins with ``{token}`` in the host, as
@@ -114,6 +129,18 @@ class Settings:
             path in a sandbox.
         allowed_hosts: Host names that the application answers for; any port, unless one is named.
         trusted_origins: Other origins that may write, as ``https://app.example``.
+
+        sign_in_ttl: How long a sign-in may take, from the page to the provider and back.
+        session_idle_ttl: A session that isn't used for so long ends.
+        session_ttl: A session ends so long after sign-in, however much it is used.
+        max_sessions_per_user: Sessions of one user; a new one ends the one unused for longest.
+        max_api_keys_per_user: API keys of one user that haven't been revoked.
+        max_secrets_per_user: Secrets of one user.
+        max_secret_bytes: One secret; a private key in PEM fits.
+        max_preferences_bytes: All preferences of one user, as JSON.
+        chat_retention: Chats that haven't changed for so long are deleted by ``openbolt purge``;
+            None: never.
+        project_retention: The same for projects.
 
         max_body_bytes: A longer body is a 413. 10 MiB holds a long chat with pasted files.
         max_tokens: Output tokens asked for in one model call.
@@ -161,11 +188,29 @@ class Settings:
     github_client_id: str | None = None
     github_client_secret: str | None = field(default=None, repr=False)
     github_url: str = field(default="https://github.com", validator=_http_url)
+    oidc_issuer: str | None = field(default=None, validator=_http_url)
+    oidc_client_id: str | None = None
+    oidc_client_secret: str | None = field(default=None, repr=False)
+    oidc_name: str = "single sign-on"
+    allowed_users: tuple[str, ...] = ()
+    allowed_orgs: tuple[str, ...] = ()
+    allowed_email_domains: tuple[str, ...] = ()
     public_url: str | None = field(default=None, validator=_http_url)
     password: str | None = field(default=None, repr=False)
     preview_origin: str | None = field(default=None, validator=_preview_pattern)
     allowed_hosts: tuple[str, ...] = LOOPBACK_HOSTS
     trusted_origins: tuple[str, ...] = ()
+
+    sign_in_ttl: float = field(default=600.0, validator=_at_least(30))
+    session_idle_ttl: float = field(default=14 * DAY, validator=_at_least(60))
+    session_ttl: float = field(default=90 * DAY, validator=_at_least(60))
+    max_sessions_per_user: int = field(default=20, validator=_at_least(1))
+    max_api_keys_per_user: int = field(default=50, validator=_at_least(1))
+    max_secrets_per_user: int = field(default=50, validator=_at_least(1))
+    max_secret_bytes: int = field(default=8192, validator=_at_least(16))
+    max_preferences_bytes: int = field(default=16_384, validator=_at_least(256))
+    chat_retention: float | None = field(default=None, validator=_duration)
+    project_retention: float | None = field(default=None, validator=_duration)
 
     max_body_bytes: int = field(default=10 * MIB, validator=_at_least(1024))
     max_tokens: int = field(default=16_384, validator=_at_least(1))
@@ -235,12 +280,14 @@ def _parse(name: str, kind: str, text: str) -> Any:
             return tuple(part.strip() for part in text.split(",") if part.strip())
         if kind == "int":
             return int(text)
-        if kind == "float":
+        if kind.startswith("float"):
             return float(text)
         if kind.startswith("Decimal"):
             return Decimal(text)
     except (ValueError, InvalidOperation):
-        wanted = {"int": "a whole number", "float": "a number of seconds"}.get(kind, "an amount")
+        wanted = {"int": "a whole number", "float": "a number of seconds"}.get(
+            kind.partition(" ")[0], "an amount"
+        )
         raise ConfigurationError(
             f"{variable_name(name)} must be {wanted}, not {text!r}.", setting=name
         ) from None
