@@ -44,6 +44,8 @@ def example(name: str) -> tuple[str, Any]:
         return "https://example.test:8443/base", "https://example.test:8443/base"
     if name == "preview_origin":
         return "https://{token}.example.test", "https://{token}.example.test"
+    if name == "oidc_issuer":
+        return "https://issuer.example.test", "https://issuer.example.test"
     if name == "thinking":
         return "7000", 7000  # below max_tokens, also where every setting is set at once
     match str(FIELDS[name].type):
@@ -51,6 +53,8 @@ def example(name: str) -> tuple[str, Any]:
             return "7001", 7001
         case "float":
             return "7001.5", 7001.5
+        case "float | None":
+            return "700100.5", 700100.5  # a day or more
         case "Decimal | None":
             return "0.25", Decimal("0.25")
         case "tuple[str, ...]":
