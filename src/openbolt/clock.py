@@ -9,9 +9,11 @@ from __future__ import annotations
 import asyncio
 import secrets
 import time
-from base64 import b32encode
 
 __all__ = ["SystemClock", "SystemTokens"]
+
+# Each random byte gives one digit of five bits: one pass in C, where base32 is a loop in Python.
+_DIGITS = b"abcdefghijklmnopqrstuvwxyz234567" * 8
 
 
 class SystemClock:
@@ -35,4 +37,4 @@ class SystemTokens:
 
     def token(self, size: int = 16, /) -> str:
         """``size`` random bytes as lower-case base32 without padding."""
-        return b32encode(secrets.token_bytes(size)).decode("ascii").rstrip("=").lower()
+        return secrets.token_bytes((size * 8 + 4) // 5).translate(_DIGITS).decode("ascii")

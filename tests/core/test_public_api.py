@@ -10,6 +10,8 @@ import sys
 from collections.abc import Iterator
 from types import ModuleType
 
+import pytest
+
 import openbolt
 
 OPTIONAL = ("openbolt.testing", "openbolt.providers.anthropic", "openbolt.senders", "openbolt.s3",
@@ -24,6 +26,7 @@ def modules() -> Iterator[ModuleType]:
 
 
 def test_all_is_the_public_namespace() -> None:
+    assert all(hasattr(openbolt, name) for name in openbolt.__all__)  # some load when named
     public = {
         name
         for name, value in vars(openbolt).items()
@@ -38,6 +41,19 @@ def test_all_is_sorted_and_without_repeats() -> None:
 
 def test_the_names_that_the_documentation_builds_on_are_there() -> None:
     assert {"OpenBolt", "Dependencies", "Settings"} <= set(openbolt.__all__)
+
+
+def test_importing_the_package_leaves_the_application_for_later() -> None:
+    code = (
+        "import sys, openbolt; assert 'openbolt.app' not in sys.modules;"
+        "openbolt.OpenBolt; assert 'openbolt.app' in sys.modules"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_a_name_that_is_not_there_is_an_attribute_error() -> None:
+    with pytest.raises(AttributeError, match="no attribute 'Bolt'"):
+        openbolt.Bolt  # type: ignore[attr-defined]  # noqa: B018
 
 
 def test_every_module_s_list_of_names_is_true() -> None:
@@ -66,7 +82,7 @@ def test_every_module_with_code_opens_with_why_it_exists() -> None:
 
 
 def test_importing_openbolt_loads_no_backend_and_no_library_of_one() -> None:
-    code = "import sys, openbolt; print(*sorted({name.partition('.')[0] for name in sys.modules}))"
+    code = "import sys; from openbolt import OpenBolt; print(*sorted({name.partition('.')[0] for name in sys.modules}))"
     done = subprocess.run(
         [sys.executable, "-c", code],
         capture_output=True,
