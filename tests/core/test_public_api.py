@@ -82,7 +82,10 @@ def test_every_module_with_code_opens_with_why_it_exists() -> None:
 
 
 def test_importing_openbolt_loads_no_backend_and_no_library_of_one() -> None:
-    code = "import sys; from openbolt import OpenBolt; print(*sorted({name.partition('.')[0] for name in sys.modules}))"
+    code = (
+        "import sys; from openbolt import OpenBolt;"
+        "print(*sorted({name.partition('.')[0] for name in sys.modules}))"
+    )
     done = subprocess.run(
         [sys.executable, "-c", code],
         capture_output=True,
