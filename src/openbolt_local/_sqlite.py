@@ -56,6 +56,9 @@ _MIGRATIONS = (
     CREATE INDEX sessions_user ON sessions (user_id, id_hash);
     CREATE INDEX sessions_expires ON sessions (expires);
     """,
+    """
+    ALTER TABLE turns ADD COLUMN writer TEXT;
+    """,
 )
 
 

@@ -1,8 +1,9 @@
 """A turn's events in memory for readers of this process, and in SQLite for everybody else.
 
 Law: an append costs what it costs in memory; the file follows a fraction of a second behind, and
-wholly at the turn's end. A reader elsewhere never hangs on a writer that died: open turns are
-touched while their process lives, and one that isn't touched for ``stale_after`` has ended.
+wholly at the turn's end. A reader elsewhere never hangs on a writer that died: a turn names its
+process, and has ended with it. Where the end of a process can't be seen (on Windows, or when it is
+stopped rather than dead), open turns are touched, and one that isn't for ``stale_after`` has ended.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from openbolt.chat.log import MemoryEventLog
 from openbolt.clock import SystemClock
 from openbolt.errors import BackendError, ConflictError, NotFoundError
 from openbolt.protocols import Clock, EventBatch, EventLogLimits
+from openbolt_local._processes import ProcessMark
 from openbolt_local._sqlite import SQLiteDatabase, immediate
 
 __all__ = ["SQLiteEventLog"]
@@ -51,6 +53,21 @@ class _Rows:
     closed: float | None
 
 
+@frozen
+class _Found:
+    """What the file has of a turn.
+
+    Attributes:
+        is_written: It is open, and the process that writes it lives as far as can be told.
+        blobs: Each with the index of its first event.
+    """
+
+    updated: float
+    closed: float | None
+    is_written: bool
+    blobs: Sequence[tuple[int, bytes]]
+
+
 class SQLiteEventLog:
     """A durable, shared `EventLog`; enter it as an async context manager.
 
@@ -60,7 +77,7 @@ class SQLiteEventLog:
             what a crash of the process can lose.
         poll_interval: Seconds between the looks that a reader in another process takes.
         stale_after: Seconds without a sign of life after which the writer of an open turn counts
-            as dead, and readers in other processes end.
+            as dead though its process is there, and readers in other processes end.
     """
 
     def __init__(
@@ -112,7 +129,7 @@ class SQLiteEventLog:
 
     async def open(self, turn: str, /) -> None:
         """Begin a turn; `ConflictError` if it exists, here or in the file."""
-        now = self._clock.now()
+        now, writer = self._clock.now(), self._database.mark.id
         over = now - self._limits.retention
 
         def work(connection: sqlite3.Connection) -> bool:
@@ -120,7 +137,8 @@ class SQLiteEventLog:
                 _purge(connection, closed_before=over, touched_before=over - self._stale_after)
                 return (
                     connection.execute(
-                        "INSERT INTO turns VALUES (?, ?, NULL) ON CONFLICT DO NOTHING", (turn, now)
+                        "INSERT INTO turns VALUES (?, ?, NULL, ?) ON CONFLICT DO NOTHING",
+                        (turn, now, writer),
                     ).rowcount
                     == 1
                 )
@@ -145,11 +163,17 @@ class SQLiteEventLog:
         """Whether `read` would find the turn, here or in the file."""
         if self._memory.holds(turn):
             return True
-        found = await self._database.read(partial(_load, turn=turn, first=sys.maxsize))
-        if found is None:
-            return False
-        closed = found[1]
-        return closed is None or closed + self._limits.retention > self._clock.now()
+        found = await self._look(turn, sys.maxsize)
+        return found is not None and not self._is_forgotten(found)
+
+    async def _look(self, turn: str, first: int) -> _Found | None:
+        """What the file has of a turn."""
+        work = partial(_load, turn=turn, first=first, mark=self._database.mark)
+        return await self._database.read(work)
+
+    def _is_forgotten(self, found: _Found) -> bool:
+        closed = found.closed
+        return closed is not None and closed + self._limits.retention <= self._clock.now()
 
     async def close(self, turn: str, /) -> None:
         """End the turn; nothing happens if it is closed or unknown.
@@ -198,7 +222,8 @@ class SQLiteEventLog:
             if not batch:
                 return
             now = self._clock.now()
-            await self._database.write(partial(_write, batch=batch, now=now))
+            writer = self._database.mark.id
+            await self._database.write(partial(_write, batch=batch, now=now, writer=writer))
             for row in batch:
                 writing = self._writing[row.turn]
                 writing.flushed = row.first + len(row.events)
@@ -215,20 +240,18 @@ class SQLiteEventLog:
     async def _read_file(self, turn: str, first: int) -> AsyncIterator[EventBatch]:
         seen = False
         while True:
-            found = await self._database.read(partial(_load, turn=turn, first=first))
-            if found is None:
-                if seen:  # purged while it was read
-                    return
+            found = await self._look(turn, first)
+            if found is None and seen:  # purged while it was read
+                return
+            if found is None or self._is_forgotten(found):
                 raise NotFoundError("There is no such turn.", detail=turn)
             seen = True
-            updated, closed, blobs = found
-            if closed is not None and closed + self._limits.retention <= self._clock.now():
-                raise NotFoundError("There is no such turn.", detail=turn)
-            if blobs:
-                events = [e for start, data in blobs for e in _after(data, first - start)]
+            if found.blobs:
+                events = [e for start, data in found.blobs for e in _after(data, first - start)]
                 yield EventBatch(first, events)
                 first += len(events)
-            if closed is not None or updated + self._stale_after <= self._clock.now():
+            is_stale = found.updated + self._stale_after <= self._clock.now()
+            if found.closed is not None or is_stale or not found.is_written:
                 return
             await self._clock.sleep(self._poll_interval)
 
@@ -251,7 +274,7 @@ def _touch(connection: sqlite3.Connection, rows: Sequence[tuple[float, str]]) ->
         connection.executemany("UPDATE turns SET updated = ? WHERE turn = ?", rows)
 
 
-def _write(connection: sqlite3.Connection, batch: Sequence[_Rows], now: float) -> None:
+def _write(connection: sqlite3.Connection, batch: Sequence[_Rows], now: float, writer: str) -> None:
     encoded = [
         (row.turn, row.first, len(row.events), encode_events(row.events))
         for row in batch
@@ -262,23 +285,27 @@ def _write(connection: sqlite3.Connection, batch: Sequence[_Rows], now: float) -
         # suspended may find its turn purged, hence the upsert.
         connection.executemany("REPLACE INTO turn_events VALUES (?, ?, ?, ?)", encoded)
         connection.executemany(
-            "INSERT INTO turns VALUES (?, ?, ?) ON CONFLICT (turn) "
+            "INSERT INTO turns VALUES (?, ?, ?, ?) ON CONFLICT (turn) "
             "DO UPDATE SET updated = excluded.updated, closed = excluded.closed",
-            [(row.turn, now, row.closed) for row in batch],
+            [(row.turn, now, row.closed, writer) for row in batch],
         )
 
 
 def _load(
-    connection: sqlite3.Connection, turn: str, first: int
-) -> tuple[float, float | None, list[tuple[int, bytes]]] | None:
+    connection: sqlite3.Connection, turn: str, first: int, mark: ProcessMark
+) -> _Found | None:
     """The turn's state and its events from ``first`` on; the state first, so that a turn seen
-    closed is seen whole.
+    closed, or without a writer, is seen whole.
     """
-    row = connection.execute("SELECT updated, closed FROM turns WHERE turn = ?", (turn,)).fetchone()
+    row = connection.execute(
+        "SELECT updated, closed, writer FROM turns WHERE turn = ?", (turn,)
+    ).fetchone()
     if row is None:
         return None
+    updated, closed, writer = row
+    is_written = closed is None and (writer is None or mark.is_alive(writer))
     blobs = connection.execute(
         "SELECT first, data FROM turn_events WHERE turn = ? AND first + count > ? ORDER BY first",
         (turn, first),
     ).fetchall()
-    return row[0], row[1], blobs
+    return _Found(updated, closed, is_written, blobs)

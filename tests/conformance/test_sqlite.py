@@ -320,7 +320,24 @@ async def test_what_is_left_is_written_when_the_log_ends(
     assert await _rows(database) == [(0, 1)]
 
 
-async def test_a_reader_elsewhere_ends_when_the_writer_has_died(
+async def test_a_reader_elsewhere_ends_with_the_process_of_the_writer(
+    path: Path, second: SQLiteDatabase, clock: ManualClock
+) -> None:
+    async with SQLiteEventLog(second, clock) as log:
+        async with (
+            SQLiteDatabase.open(path) as first,
+            SQLiteEventLog(first, clock) as died,
+        ):
+            await died.open("turn")
+            await died.append("turn", [TextDelta("t", "x")])
+            reading = asyncio.create_task(collect_events(log, "turn"))
+            await _asleep(clock, 4)  # it polls
+            assert not reading.done()
+        clock.advance(0.1)
+        assert await reading == [(0, TextDelta("t", "x"))]
+
+
+async def test_a_reader_elsewhere_ends_when_the_writer_has_been_silent_for_long(
     database: SQLiteDatabase, second: SQLiteDatabase, clock: ManualClock
 ) -> None:
     async with SQLiteEventLog(database, clock) as died:
