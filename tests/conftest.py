@@ -1,4 +1,4 @@
-"""What every test lives under: no task outlives its test, and hypothesis' profiles.
+"""What every test lives under: nothing outlives its test, and hypothesis' profiles.
 
 A task that a test leaves running would be cancelled by the closing loop, and the bug it stands for
 (work that nobody owns) would go unseen.
@@ -16,6 +16,10 @@ from collections.abc import AsyncIterator
 import pytest
 import pytest_asyncio
 from hypothesis import HealthCheck, settings
+
+from tests.leaks import nothing_is_left
+
+__all__ = ["nothing_is_left"]
 
 SETTLE_ROUNDS = 20
 """Turns of the loop that a cancelled task gets to end in."""

@@ -60,6 +60,11 @@ def test_a_reader_ends_also_when_the_log_fails(takes: int) -> None:
         assert played.first.ended or played.first.status == 503
         assert await process.disk.leases.holder(f"chat:{CHAT}") is None
         assert process.tasks == set()
+        # What could not be saved is in the journal, and the next access settles it.
+        process.handler = OpenBolt(process.dependencies, process.settings)
+        status, _ = await process.call("GET", "/api/projects/p")
+        assert status in {200, 404}
+        assert [k async for k in process.disk.kv.scan("project:p/journal/")] == []
 
     simulate(story())
 
