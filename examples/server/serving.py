@@ -73,7 +73,7 @@ def make_app(settings: Settings, /) -> HandlerApp:
             if settings.notice:
                 _log.warning(settings.notice)
             pages = page_routes(WEB, page_policy(settings.preview_origin))
-            yield OpenBolt(dependencies, settings, routes=pages)
+            yield OpenBolt(dependencies, settings, public_routes=pages)
 
     return serve_handler(open_handler, shutdown_grace=settings.shutdown_grace)
 

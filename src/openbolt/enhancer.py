@@ -14,7 +14,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 
 from attrs import frozen
 
-from openbolt.access import owner_of
+from openbolt.access import principal_of
 from openbolt.bodies import read_json
 from openbolt.chat.prompt import enhancer_prompt
 from openbolt.errors import (
@@ -23,9 +23,11 @@ from openbolt.errors import (
     UpstreamError,
     UpstreamTimeoutError,
 )
+from openbolt.hidden import Hidden
 from openbolt.http import Headers, Request, Response, StreamBody
 from openbolt.model import ModelEvent, ModelMessage, ModelRequest, ReplyStopped, TextDelta
 from openbolt.protocols import ModelProvider
+from openbolt.secrets import SecretStore, own_model_key
 from openbolt.settings import Settings
 
 __all__ = ["Enhance", "EnhancerBody", "TagFilter"]
@@ -69,17 +71,20 @@ class Enhance:
 
     provider: ModelProvider
     settings: Settings
+    secrets: SecretStore | None = None
 
     async def __call__(self, request: Request, /) -> Response:
         """A better prompt, as it is written."""
-        owner_of(request)
+        asker = principal_of(request)
         body = await read_json(request, EnhancerBody, limit=self.settings.max_body_bytes)
         self._check(body)
+        own_key = await own_model_key(self.secrets, asker.user_id)
+        model_request = self._request(body, own_key)
         deadline = asyncio.get_running_loop().time() + self.settings.turn_timeout
         stack = AsyncExitStack()
         try:
             async with _while_wanted(request, self.settings.silence_timeout):
-                batches = await stack.enter_async_context(self.provider.stream(self._request(body)))
+                batches = await stack.enter_async_context(self.provider.stream(model_request))
                 first = await _first_text(batches)
         except TimeoutError as exc:
             await stack.aclose()
@@ -107,7 +112,7 @@ class Enhance:
         if body.model and models and body.model not in models:
             raise InvalidRequestError(f"model: must be one of {', '.join(models)}", field="model")
 
-    def _request(self, body: EnhancerBody) -> ModelRequest:
+    def _request(self, body: EnhancerBody, own_key: Hidden | None) -> ModelRequest:
         # The person's text must not close the tag around it.
         message = body.message.replace("</prompt", "<\N{ZERO WIDTH SPACE}/prompt")
         return ModelRequest(
@@ -115,6 +120,7 @@ class Enhance:
             (ModelMessage.text("user", f"<prompt>\n{message}\n</prompt>"),),
             self.settings.enhancer_max_tokens,
             system=enhancer_prompt(),
+            api_key=None if own_key is None else own_key.reveal(),
         )
 
 

@@ -13,7 +13,7 @@ Indentation is subclassing::
       RateLimitedError 429 (retry_after)
       UpstreamError 502
         UpstreamOverloadedError 503 · UpstreamRateLimitedError 429 (retry_after)
-        UpstreamTimeoutError 504
+        UpstreamTimeoutError 504 · OwnKeyRefusedError 400
       BackendError 503
         NotSupportedError 501
       ConfigurationError 500 (start-up only)
@@ -40,6 +40,7 @@ __all__ = [
     "NotFoundError",
     "NotSupportedError",
     "OpenBoltError",
+    "OwnKeyRefusedError",
     "PayloadTooLargeError",
     "PreconditionFailedError",
     "RateLimitedError",
@@ -250,6 +251,13 @@ class UpstreamTimeoutError(UpstreamError):
 
     code = "upstream_timeout"
     status_hint = 504
+
+
+class OwnKeyRefusedError(UpstreamError):
+    """The upstream refused the key that the user has stored: theirs to mend, hence a 400."""
+
+    code = "own_key_refused"
+    status_hint = 400
 
 
 class BackendError(OpenBoltError):

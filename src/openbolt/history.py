@@ -13,6 +13,7 @@ from typing import Any, Literal
 
 from attrs import asdict, evolve, field, frozen
 
+from openbolt.access import Action, Asker, Resource, acting_as, can, no_such, require
 from openbolt.errors import ConflictError, NotFoundError
 from openbolt.heads import Head, HeadStore, move_head
 from openbolt.protocols import Clock, KeyValueStore
@@ -66,6 +67,11 @@ class Chat:
     order: tuple[str, ...] = ()
     turn: str | None = None
 
+    @property
+    def resource(self) -> Resource:
+        """What `can` is asked about."""
+        return Resource("chat", self.owner, self.id)
+
     def to_bytes(self) -> bytes:
         """As the head holds it."""
         return _to_json(asdict(self, recurse=False)).encode("utf-8", "surrogatepass")
@@ -91,19 +97,26 @@ class ChatStore:
         head = await self.heads.load(_head_key(chat_id))
         return Chat.from_bytes(head.data) if head else None
 
-    async def load(self, chat_id: str, /, *, owner: str) -> Chat:
-        """A chat of this owner; `NotFoundError` for anybody else's."""
+    async def load(self, chat_id: str, /, *, owner: Asker, to: Action = "read") -> Chat:
+        """A chat of whoever asks, if they may do this with it.
+
+        Raises:
+            NotFoundError: There is none, or it is somebody else's.
+            ForbiddenError: Their key lacks a scope.
+        """
         chat = await self.find(chat_id)
-        if chat is None or chat.owner != owner:
-            raise NotFoundError("There is no such chat.")
+        if chat is None:
+            raise no_such("chat")
+        require(owner, to, chat.resource)
         return chat
 
-    async def list(self, owner: str, /) -> Sequence[Chat]:
-        """An owner's chats, the latest change first."""
-        prefix = _owner_key(owner, "")
+    async def list(self, owner: Asker, /) -> Sequence[Chat]:
+        """The chats of whoever asks that they may read, the latest change first."""
+        asker = acting_as(owner)
+        prefix = _owner_key(asker.user_id, "")
         ids = [key.removeprefix(prefix) async for key in self.kv.scan(prefix)]
         found = await asyncio.gather(*(self.find(i) for i in ids))
-        mine = (chat for chat in found if chat is not None and chat.owner == owner)
+        mine = (c for c in found if c is not None and can(asker, "read", c.resource))
         return sorted(mine, key=lambda c: (-c.updated_at, c.id))
 
     async def begin(
@@ -146,7 +159,7 @@ class ChatStore:
         """
         head = await self.heads.load(_head_key(chat_id))
         if head is None:
-            raise NotFoundError("There is no such chat.")
+            raise no_such("chat")
         if message.id in Chat.from_bytes(head.data).order:
             return
         await self.write(chat_id, message)
@@ -177,9 +190,9 @@ class ChatStore:
         """Whether somebody left word to stop this writer."""
         return await self.kv.get(_stop_key(chat_id)) == writer.encode()
 
-    async def rename(self, chat_id: str, title: str, /, *, owner: str) -> Chat:
+    async def rename(self, chat_id: str, title: str, /, *, owner: Asker) -> Chat:
         """Give a chat another title."""
-        await self.load(chat_id, owner=owner)
+        await self.load(chat_id, owner=owner, to="write")
         return await self._change(chat_id, lambda chat: evolve(chat, title=title))
 
     async def messages(self, chat: Chat, /) -> Sequence[Message]:
@@ -188,14 +201,14 @@ class ChatStore:
         found = await asyncio.gather(*(self.kv.get(key) for key in keys))
         return [_message(raw) for raw in found if raw is not None]
 
-    async def delete(self, chat_id: str, /, *, owner: str) -> None:
+    async def delete(self, chat_id: str, /, *, owner: Asker) -> None:
         """Remove a chat and its messages; what failed half-way can be asked for again."""
-        await self.load(chat_id, owner=owner)
+        chat = await self.load(chat_id, owner=owner, to="delete")
         for key in [key async for key in self.kv.scan(f"chat:{chat_id}/")]:
             if key != _head_key(chat_id):
                 await self.kv.delete(key)
         await self.heads.discard(_head_key(chat_id))
-        await self.kv.delete(_owner_key(owner, chat_id))
+        await self.kv.delete(_owner_key(chat.owner, chat_id))
 
     async def _change(
         self,
@@ -206,7 +219,7 @@ class ChatStore:
     ) -> Chat:
         def on_bytes(raw: bytes | None) -> bytes:
             if raw is None:
-                raise NotFoundError("There is no such chat.")
+                raise no_such("chat")
             return change(Chat.from_bytes(raw)).to_bytes()
 
         raw = await move_head(self.heads, _head_key(chat_id), on_bytes, seen=seen)

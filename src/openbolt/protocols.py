@@ -8,12 +8,15 @@ or a `NotSupportedError`. `openbolt.testing` ships one conformance suite for eac
 
 from __future__ import annotations
 
+import math
+import re
 from collections.abc import AsyncIterable, AsyncIterator, Sequence
 from contextlib import AbstractAsyncContextManager
 from typing import TYPE_CHECKING, Literal, Protocol
 
 from attrs import field, frozen
 
+from openbolt.errors import ConfigurationError
 from openbolt.http import ByteStream, Headers, Principal, Request
 
 if TYPE_CHECKING:
@@ -21,6 +24,7 @@ if TYPE_CHECKING:
     from openbolt.model import ModelEvent, ModelRequest
 
 __all__ = [
+    "AccountingRateLimiter",
     "AtomicKeyValueStore",
     "Authenticator",
     "Cipher",
@@ -346,6 +350,16 @@ class SessionStore(Protocol):
 
     async def save(self, record: SessionRecord, /) -> None: ...
 
+    async def change(
+        self, id_hash: str, /, *, last_used_at: float | None = None, data: bytes | None = None
+    ) -> bool:
+        """Change what isn't None of a live session, and nothing else; whether there was one.
+
+        It never makes a session: one that is discarded meanwhile stays gone, and of two changes to
+        different fields at once neither is lost.
+        """
+        ...
+
     async def discard(self, id_hash: str, /) -> None: ...
 
     def list(self, user_id: str, /) -> AsyncIterator[SessionRecord]:
@@ -353,19 +367,73 @@ class SessionStore(Protocol):
         ...
 
 
+_POLICY_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+_MAX_RATE = 1_000_000
+_MAX_SPAN = 366 * 86_400.0
+
+
 @frozen
 class RatePolicy:
-    """``limit`` units a ``period`` of seconds, with bursts of up to ``burst`` (0: ``limit``)."""
+    """``limit`` units a ``period`` of seconds, with bursts of up to ``burst`` (0: ``limit``).
+
+    Attributes:
+        name: 1 to 64 of ``A-Z a-z 0-9 . _ -``; header fields name the policy so.
+        limit: At least 1, and at most a million units a second.
+        period: More than 0; a whole burst comes back within 366 days.
+        per: For whom units are counted: a user (an address, where nobody is signed in), an API key
+            (requests without one aren't counted), an address, or an account that somebody tries
+            to sign in to.
+        unit: What is counted. Requests are counted as they come, the others when they are known:
+            such a policy refuses whoever used more than there was.
+        fails: What becomes of requests while the limiter can't count: ``open`` lets them in,
+            ``closed`` answers 503.
+        shared: Processes count together, where the limiter can do it. Else each counts for itself,
+            in memory, where it can do that: nobody waits for it.
+
+    Raises:
+        ConfigurationError: When made: a value is out of bounds.
+    """
 
     name: str
     limit: int
     period: float
     burst: int = 0
+    per: Literal["user", "key", "address", "account"] = "user"
+    unit: Literal["requests", "tokens", "micro-usd"] = "requests"
+    fails: Literal["open", "closed"] = "open"
+    shared: bool = True
+
+    def __attrs_post_init__(self) -> None:
+        if not _POLICY_NAME.fullmatch(self.name):
+            raise ConfigurationError(
+                f"A rate policy's name is 1 to 64 of A-Z a-z 0-9 . _ -, not {self.name!r}."
+            )
+        if self.limit < 1 or self.burst < 0:
+            raise ConfigurationError(
+                f"Rate policy {self.name}: limit must be at least 1 and burst at least 0."
+            )
+        if not (math.isfinite(self.period) and self.limit / _MAX_RATE <= self.period):
+            raise ConfigurationError(
+                f"Rate policy {self.name}: period must be seconds, more than 0, and the rate at "
+                "most a million units a second."
+            )
+        if max(self.burst, self.limit) * self.period > _MAX_SPAN * self.limit:
+            raise ConfigurationError(
+                f"Rate policy {self.name}: a whole burst must come back within 366 days."
+            )
 
 
 @frozen
 class Decision:
-    """A limiter's answer; what it doesn't know is None. Times in seconds."""
+    """A limiter's answer; what it doesn't know is None. Times in seconds.
+
+    Attributes:
+        retry_after: Waiting so long makes the same request succeed, if the subject isn't used
+            meanwhile. None where it is allowed, where no waiting helps (it costs more than a whole
+            burst), or where the limiter doesn't know; then ``remaining`` is None too.
+        remaining: Units that are left; none in debt.
+        reset: Until the whole burst is there.
+    """
 
     allowed: bool
     retry_after: float | None = None
@@ -374,10 +442,34 @@ class Decision:
 
 
 class RateLimiter(Protocol):
-    """Counts what a subject uses."""
+    """Counts what a subject uses. One that only says yes or no (Cloudflare's binding) is one, too:
+    it leaves the other fields of its decisions at None.
+    """
 
     async def acquire(self, subject: str, policy: RatePolicy, cost: int = 1, /) -> Decision:
-        """Use ``cost`` units if they are there; a refused request uses none."""
+        """Use ``cost`` units if they are there; a refused request uses none.
+
+        A cost of 0 uses nothing and is refused only in debt.
+
+        Raises:
+            InvalidRequestError: The cost is below 0.
+            NotSupportedError: This limiter counts by one only.
+            BackendError: It can't count now; ``policy.fails`` is the caller's business.
+        """
+        ...
+
+
+class AccountingRateLimiter(RateLimiter, Protocol):
+    """A limiter that can be told afterwards what something cost; Cloudflare's binding can't."""
+
+    async def charge(self, subject: str, policy: RatePolicy, cost: int, /) -> None:
+        """Use ``cost`` units whether they are there or not: a subject may go into debt, which time
+        pays off. A cost below 0 gives back what was acquired.
+
+        Raises:
+            InvalidRequestError: The debt would last longer than 366 days.
+            BackendError: It can't count now.
+        """
         ...
 
 
@@ -461,6 +553,14 @@ class Cipher(Protocol):
 
     async def decrypt(self, ciphertext: bytes, /, *, context: bytes) -> bytes:
         """Decrypt; `InvalidRequestError` for anything that wasn't made so with this context."""
+        ...
+
+    async def rewrap(self, ciphertext: bytes, /, *, context: bytes) -> bytes:
+        """The same plaintext under the key that encrypts now.
+
+        What is under it already comes back byte for byte. `InvalidRequestError` where the key is
+        unknown or the context another.
+        """
         ...
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from decimal import Decimal, InvalidOperation
 from typing import Any
 from urllib.parse import urlsplit
@@ -18,8 +18,9 @@ import attrs
 from attrs import field, frozen
 
 from openbolt.errors import ConfigurationError
+from openbolt.hidden import Hidden
 
-__all__ = ["LOOPBACK_HOSTS", "Settings", "variable_name"]
+__all__ = ["LOOPBACK_HOSTS", "Settings", "setting_names", "variable_name"]
 
 LOOPBACK_HOSTS = ("localhost", "127.0.0.1", "[::1]")
 MIB = 1024 * 1024
@@ -59,10 +60,11 @@ def _duration(_: Any, attribute: Any, value: float | None) -> None:
         _at_least(DAY)(_, attribute, value)
 
 
-def _without_password(url: str | None) -> str:
+def _without_password(url: str | Hidden | None) -> str:
     """A URL as it may be shown: less all that stands before an ``@``."""
     if url is None:
         return "None"
+    url = Hidden(url).reveal()
     scheme, separator, rest = url.rpartition("://")
     return repr(f"{scheme}{separator}{rest.rpartition('@')[2]}")
 
@@ -75,9 +77,9 @@ def _is_http_url(value: str) -> bool:
         return False
 
 
-def _http_url(_: Any, attribute: Any, value: str | None) -> None:
-    if value is not None and not _is_http_url(value):
-        name = attribute.name
+def _http_url(_: Any, attribute: Any, value: str | Hidden | None) -> None:
+    if value is not None and not _is_http_url(Hidden(value).reveal()):
+        name = attribute.alias
         raise ConfigurationError(
             f"{name} must be an http(s) URL, not {_without_password(value)}; "
             f"set {variable_name(name)}.",
@@ -95,9 +97,20 @@ def _preview_pattern(_: Any, attribute: Any, value: str | None) -> None:
         )
 
 
+def _hidden(text: str | Hidden | None) -> Hidden | None:
+    return None if text is None else Hidden(text)
+
+
+def _hidden_each(texts: Iterable[str | Hidden]) -> tuple[Hidden, ...]:
+    return tuple(Hidden(text) for text in texts)
+
+
 @frozen(kw_only=True)
 class Settings:
     """What an operator can choose. Durations are seconds, sizes are bytes.
+
+    What is or may hold a secret (a key, a URL with a password) is kept `Hidden`: no repr, log,
+    `attrs.asdict`, JSON or pickle of settings shows it, and only its own name reads it.
 
     Attributes:
         model: The model that answers when a request names none.
@@ -129,6 +142,9 @@ class Settings:
             path in a sandbox.
         allowed_hosts: Host names that the application answers for; any port, unless one is named.
         trusted_origins: Other origins that may write, as ``https://app.example``.
+        trusted_proxies: Addresses and networks of reverse proxies whose word on a client's address
+            counts (``Forwarded``, ``X-Forwarded-For``), as ``10.0.0.0/8``; ``unix`` for one behind
+            a Unix socket.
 
         sign_in_ttl: How long a sign-in may take, from the page to the provider and back.
         session_idle_ttl: A session that isn't used for so long ends.
@@ -137,10 +153,12 @@ class Settings:
         max_api_keys_per_user: API keys of one user that haven't been revoked.
         max_secrets_per_user: Secrets of one user.
         max_secret_bytes: One secret; a private key in PEM fits.
+        max_shares_per_user: Links of one user to projects and chats.
         max_preferences_bytes: All preferences of one user, as JSON.
         chat_retention: Chats that haven't changed for so long are deleted by ``openbolt purge``;
             None: never.
         project_retention: The same for projects.
+        receipt_retention: How long the receipt for a deleted account is kept.
 
         max_body_bytes: A longer body is a 413. 10 MiB holds a long chat with pasted files.
         max_tokens: Output tokens asked for in one model call.
@@ -155,6 +173,10 @@ class Settings:
         max_reply_bytes: A longer reply is ended with an error; what came is kept.
         max_turns_per_user: Replies that one user may have written at once in one process; a
             further one is a 429.
+        slots_per_user: Replies, and besides them enhanced prompts, that one user may have running
+            at once in all processes together; a further one is a 429. 0: not counted together.
+        rate_limits: Changes to the rate limits: ``NAME=LIMIT/PERIOD``, ``NAME=LIMIT/PERIOD/BURST``
+            or ``NAME=off``, as ``chat=600/1h/30``.
         max_files_per_turn: Further files of a reply are refused, and said so.
         max_file_bytes: A larger file of a reply is refused, and said so.
         max_message_bytes: One user message.
@@ -177,29 +199,42 @@ class Settings:
 
     model: str = "claude-sonnet-5-5"
     models: tuple[str, ...] = ()
-    anthropic_api_key: str | None = field(default=None, repr=False)
-    anthropic_base_url: str | None = field(
-        default=None, validator=_http_url, repr=_without_password
+    _anthropic_api_key: Hidden | None = field(
+        default=None, alias="anthropic_api_key", converter=_hidden, repr=False
+    )
+    _anthropic_base_url: Hidden | None = field(
+        default=None,
+        alias="anthropic_base_url",
+        converter=_hidden,
+        validator=_http_url,
+        repr=_without_password,
     )
     data: str = ".openbolt"
-    kv: str = field(default="sqlite", repr=False)
-    objects: str = field(default="files", repr=False)
-    secret_keys: tuple[str, ...] = field(default=(), repr=False)
+    _kv: Hidden = field(default=Hidden("sqlite"), alias="kv", converter=Hidden, repr=False)
+    _objects: Hidden = field(default=Hidden("files"), alias="objects", converter=Hidden, repr=False)
+    _secret_keys: tuple[Hidden, ...] = field(
+        default=(), alias="secret_keys", converter=_hidden_each, repr=False
+    )
     github_client_id: str | None = None
-    github_client_secret: str | None = field(default=None, repr=False)
+    _github_client_secret: Hidden | None = field(
+        default=None, alias="github_client_secret", converter=_hidden, repr=False
+    )
     github_url: str = field(default="https://github.com", validator=_http_url)
     oidc_issuer: str | None = field(default=None, validator=_http_url)
     oidc_client_id: str | None = None
-    oidc_client_secret: str | None = field(default=None, repr=False)
+    _oidc_client_secret: Hidden | None = field(
+        default=None, alias="oidc_client_secret", converter=_hidden, repr=False
+    )
     oidc_name: str = "single sign-on"
     allowed_users: tuple[str, ...] = ()
     allowed_orgs: tuple[str, ...] = ()
     allowed_email_domains: tuple[str, ...] = ()
     public_url: str | None = field(default=None, validator=_http_url)
-    password: str | None = field(default=None, repr=False)
+    _password: Hidden | None = field(default=None, alias="password", converter=_hidden, repr=False)
     preview_origin: str | None = field(default=None, validator=_preview_pattern)
     allowed_hosts: tuple[str, ...] = LOOPBACK_HOSTS
     trusted_origins: tuple[str, ...] = ()
+    trusted_proxies: tuple[str, ...] = ()
 
     sign_in_ttl: float = field(default=600.0, validator=_at_least(30))
     session_idle_ttl: float = field(default=14 * DAY, validator=_at_least(60))
@@ -208,9 +243,11 @@ class Settings:
     max_api_keys_per_user: int = field(default=50, validator=_at_least(1))
     max_secrets_per_user: int = field(default=50, validator=_at_least(1))
     max_secret_bytes: int = field(default=8192, validator=_at_least(16))
+    max_shares_per_user: int = field(default=200, validator=_at_least(1))
     max_preferences_bytes: int = field(default=16_384, validator=_at_least(256))
     chat_retention: float | None = field(default=None, validator=_duration)
     project_retention: float | None = field(default=None, validator=_duration)
+    receipt_retention: float = field(default=730 * DAY, validator=_duration)
 
     max_body_bytes: int = field(default=10 * MIB, validator=_at_least(1024))
     max_tokens: int = field(default=16_384, validator=_at_least(1))
@@ -221,6 +258,8 @@ class Settings:
     history_tokens: int = field(default=100_000, validator=_at_least(0))
     max_reply_bytes: int = field(default=8 * MIB, validator=_at_least(1024))
     max_turns_per_user: int = field(default=1000, validator=_at_least(1))
+    slots_per_user: int = field(default=0, validator=_at_least(0))
+    rate_limits: tuple[str, ...] = ()
     max_files_per_turn: int = field(default=200, validator=_at_least(1))
     max_file_bytes: int = field(default=2 * MIB, validator=_at_least(1))
     max_message_bytes: int = field(default=1 * MIB, validator=_at_least(1))
@@ -246,6 +285,38 @@ class Settings:
                 setting="thinking",
             )
 
+    @property
+    def anthropic_api_key(self) -> str | None:
+        return _shown(self._anthropic_api_key)
+
+    @property
+    def anthropic_base_url(self) -> str | None:
+        return _shown(self._anthropic_base_url)
+
+    @property
+    def kv(self) -> str:
+        return self._kv.reveal()
+
+    @property
+    def objects(self) -> str:
+        return self._objects.reveal()
+
+    @property
+    def secret_keys(self) -> tuple[str, ...]:
+        return tuple(key.reveal() for key in self._secret_keys)
+
+    @property
+    def github_client_secret(self) -> str | None:
+        return _shown(self._github_client_secret)
+
+    @property
+    def oidc_client_secret(self) -> str | None:
+        return _shown(self._oidc_client_secret)
+
+    @property
+    def password(self) -> str | None:
+        return _shown(self._password)
+
     @classmethod
     def from_mapping(cls, mapping: Mapping[str, str], /, **overrides: Any) -> Settings:
         """Settings from environment-like text.
@@ -259,10 +330,10 @@ class Settings:
             ConfigurationError: A value can't be read or is out of bounds.
         """
         values: dict[str, Any] = {}
-        for attribute in attrs.fields(cls):
-            text = mapping.get(variable_name(attribute.name), "").strip()
+        for name, kind in _KINDS.items():
+            text = mapping.get(variable_name(name), "").strip()
             if text:
-                values[attribute.name] = _parse(attribute.name, str(attribute.type), text)
+                values[name] = _parse(name, kind, text)
         return cls(**{**values, **overrides})
 
 
@@ -272,6 +343,19 @@ _VARIABLES = {
     "github_client_id": "GITHUB_CLIENT_ID",
     "github_client_secret": "GITHUB_CLIENT_SECRET",
 }
+
+
+# Taken down now: cattrs, given settings to write out, replaces the text of annotations by types.
+_KINDS = {str(attribute.alias): str(attribute.type) for attribute in attrs.fields(Settings)}
+
+
+def _shown(hidden: Hidden | None) -> str | None:
+    return None if hidden is None else hidden.reveal()
+
+
+def setting_names() -> tuple[str, ...]:
+    """All settings, as `Settings` takes them."""
+    return tuple(_KINDS)
 
 
 def _parse(name: str, kind: str, text: str) -> Any:

@@ -17,12 +17,10 @@ from contextlib import contextmanager
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
-from attrs import fields
-
 from openbolt.errors import InvalidRequestError
 from openbolt.guards import answer_errors, error_response
 from openbolt.http import ByteStream, Handler, Headers, Request, RequestContext, Response
-from openbolt.settings import Settings, variable_name
+from openbolt.settings import Settings, setting_names, variable_name
 from openbolt_cloudflare._js import JsObject, create_proxy, js, js_headers, to_js, wait_until
 from openbolt_cloudflare.streams import JsByteStream, byte_channel, pump
 
@@ -65,7 +63,7 @@ def settings_from_env(env: JsObject, /, **overrides: Any) -> Settings:
     Raises:
         ConfigurationError: A value can't be read or is out of bounds.
     """
-    names = [variable_name(attribute.name) for attribute in fields(Settings)]
+    names = [variable_name(name) for name in setting_names()]
     found = {name: getattr(env, name, None) for name in names}
     texts = {name: value for name, value in found.items() if isinstance(value, str)}
     return Settings.from_mapping(texts, **overrides)

@@ -16,11 +16,13 @@ from attrs import evolve, frozen
 
 from openbolt import Dependencies, Settings
 from openbolt.access import LocalUser, SharedPassword
+from openbolt.auth.providers import identity_providers
 from openbolt.chat.log import MemoryEventLog
 from openbolt.clock import SystemClock, SystemTokens
 from openbolt.costs import ANTHROPIC_2026_11, Price, PriceTable
 from openbolt.errors import ConfigurationError
 from openbolt.protocols import (
+    AccountingRateLimiter,
     AtomicKeyValueStore,
     Authenticator,
     Clock,
@@ -30,10 +32,19 @@ from openbolt.protocols import (
     ObjectStore,
 )
 from openbolt.providers.anthropic import AnthropicProvider
+from openbolt.senders.aiohttp import AiohttpSender
 from openbolt_local.files import FileObjectStore
-from openbolt_local.memory import MemoryKeyValueStore, MemoryLeaseStore, MemoryObjectStore
+from openbolt_local.keyfile import open_cipher
+from openbolt_local.memory import (
+    MemoryKeyValueStore,
+    MemoryLeaseStore,
+    MemoryObjectStore,
+    MemoryRateLimiter,
+)
+from openbolt_local.own_key import OwnKeyProvider
 from openbolt_local.sqlite import SQLiteDatabase, SQLiteKeyValueStore, SQLiteLeaseStore
 from openbolt_local.sqlite_events import SQLiteEventLog
+from openbolt_local.sqlite_limits import SQLiteRateLimiter
 
 __all__ = ["MOCK_NOTICE", "open_dependencies", "uses_mock", "with_mock_notice"]
 
@@ -49,6 +60,7 @@ class _Stores:
     kv: AtomicKeyValueStore
     events: EventLog
     leases: LeaseStore
+    limiter: AccountingRateLimiter
 
 
 def uses_mock(settings: Settings, /) -> bool:
@@ -72,8 +84,11 @@ async def open_dependencies(settings: Settings, /) -> AsyncGenerator[Dependencie
         BackendError: A store can't be opened.
     """
     clock, tokens = SystemClock(), SystemTokens()
+    providers = identity_providers(settings)
     async with AsyncExitStack() as stack:
         stores = await _open_stores(settings, clock, stack)
+        sender = AiohttpSender()
+        stack.push_async_callback(sender.aclose)
         yield Dependencies(
             kv=stores.kv,
             atomic=stores.kv,
@@ -85,19 +100,29 @@ async def open_dependencies(settings: Settings, /) -> AsyncGenerator[Dependencie
             tokens=tokens,
             authenticator=_authenticator(settings),
             prices=FREE if uses_mock(settings) else ANTHROPIC_2026_11,
+            own_key_prices=ANTHROPIC_2026_11,
+            sender=sender,
+            cipher=await open_cipher(settings),
+            identity_providers=providers,
+            limiter=stores.limiter,
+            accounting=stores.limiter,
         )
 
 
 async def _open_stores(settings: Settings, clock: Clock, stack: AsyncExitStack) -> _Stores:
     if settings.kv == "memory":
         kv = MemoryKeyValueStore(clock)
-        return _Stores(kv, MemoryEventLog(clock), MemoryLeaseStore(clock))
+        limiter = MemoryRateLimiter(clock)
+        return _Stores(kv, MemoryEventLog(clock), MemoryLeaseStore(clock), limiter)
     if settings.kv == "sqlite":
         path = Path(settings.data) / "openbolt.sqlite3"
         database = await stack.enter_async_context(SQLiteDatabase.open(path))
         events = await stack.enter_async_context(SQLiteEventLog(database, clock))
         return _Stores(
-            SQLiteKeyValueStore(database, clock), events, SQLiteLeaseStore(database, clock)
+            SQLiteKeyValueStore(database, clock),
+            events,
+            SQLiteLeaseStore(database, clock),
+            SQLiteRateLimiter(database, clock),
         )
     raise ConfigurationError(
         "OPENBOLT_KV must be 'sqlite' or 'memory' in this version.", setting="kv"
@@ -115,25 +140,32 @@ def _open_objects(settings: Settings, clock: Clock) -> ObjectStore:
 
 
 async def _open_provider(settings: Settings, stack: AsyncExitStack) -> ModelProvider:
-    if uses_mock(settings):
-        # Here, since only the mock needs h11.
-        from openbolt_local.mocks import LIVELY, AnthropicMock
+    base_url = settings.anthropic_base_url or "https://api.anthropic.com"
+    provider = AnthropicProvider(api_key=settings.anthropic_api_key or "", base_url=base_url)
+    await _hold(provider, stack)
+    if not uses_mock(settings):
+        return provider
+    # Here, since only the mock needs h11.
+    from openbolt_local.mocks import LIVELY, AnthropicMock
 
-        mock = AnthropicMock(delta_interval=LIVELY, record_limit=16)
-        await stack.enter_async_context(mock)
-        provider = AnthropicProvider(api_key="mock", base_url=mock.url)
-    else:
-        base_url = settings.anthropic_base_url or "https://api.anthropic.com"
-        provider = AnthropicProvider(api_key=settings.anthropic_api_key or "", base_url=base_url)
+    mock = AnthropicMock(delta_interval=LIVELY, record_limit=16)
+    await stack.enter_async_context(mock)
+    stand_in = AnthropicProvider(api_key="mock", base_url=mock.url)
+    await _hold(stand_in, stack)
+    return OwnKeyProvider(stand_in, provider)
+
+
+async def _hold(provider: AnthropicProvider, stack: AsyncExitStack) -> None:
+    """Close a provider in the end, and import the SDK, which takes a second: beside the start, not
+    before the first reply.
+    """
     stack.push_async_callback(provider.aclose)
-    # The SDK takes a second to import: beside the start, not before the first reply.
     warming = asyncio.create_task(provider.warm_up())
 
     async def settle() -> None:
         await asyncio.gather(warming, return_exceptions=True)
 
     stack.push_async_callback(settle)
-    return provider
 
 
 def _authenticator(settings: Settings) -> Authenticator:

@@ -262,6 +262,18 @@ class MemorySessionStore:
         self._records[record.id_hash] = record
         self._users.setdefault(record.user_id, set()).add(record.id_hash)
 
+    async def change(
+        self, id_hash: str, /, *, last_used_at: float | None = None, data: bytes | None = None
+    ) -> bool:
+        """Change a live session; whether there was one."""
+        record = await self.load(id_hash)
+        if record is None:
+            return False
+        used = record.last_used_at if last_used_at is None else last_used_at
+        held = record.data if data is None else data
+        self._records[id_hash] = evolve(record, last_used_at=used, data=held)
+        return True
+
     async def discard(self, id_hash: str, /) -> None:
         """Remove."""
         self._drop(id_hash)

@@ -302,6 +302,22 @@ class SQLiteSessionStore:
 
         await self._database.write(work)
 
+    async def change(
+        self, id_hash: str, /, *, last_used_at: float | None = None, data: bytes | None = None
+    ) -> bool:
+        """Change a live session; whether there was one."""
+        wanted = (last_used_at, data, id_hash, self._clock.now())
+        changed = await self._database.write(
+            lambda connection: (
+                connection.execute(
+                    "UPDATE sessions SET used = coalesce(?, used), data = coalesce(?, data) "
+                    "WHERE id_hash = ? AND expires > ?",
+                    wanted,
+                ).rowcount
+            )
+        )
+        return changed == 1
+
     async def discard(self, id_hash: str, /) -> None:
         """Remove."""
         await self._database.write(

@@ -14,6 +14,7 @@ from attrs import evolve
 
 from openbolt.chat.events import TurnEvent
 from openbolt.chat.log import MemoryEventLog
+from openbolt.limits import microseconds
 from openbolt.protocols import Decision, Lease, ObjectInfo, RatePolicy, SessionRecord
 from openbolt.testing import (
     AtomicKeyValueStoreSuite,
@@ -167,7 +168,7 @@ class _Vindictive(MemoryRateLimiter):
     async def acquire(self, subject: str, policy: RatePolicy, cost: int = 1, /) -> Decision:
         decision = await super().acquire(subject, policy, cost)
         if not decision.allowed:
-            self._arrivals[policy.name, subject] += policy.period
+            self._arrivals[policy.name, subject] += microseconds(policy.period)
         return decision
 
 

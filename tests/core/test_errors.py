@@ -42,6 +42,7 @@ STATUSES = {
     "UpstreamOverloadedError": 503,
     "UpstreamRateLimitedError": 429,
     "UpstreamTimeoutError": 504,
+    "OwnKeyRefusedError": 400,
     "BackendError": 503,
     "NotSupportedError": 501,
     "ConfigurationError": 500,

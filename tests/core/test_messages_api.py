@@ -403,8 +403,15 @@ def test_a_body_of_another_form_is_the_detail(body: bytes) -> None:
 
 
 def test_a_users_own_key_is_named_as_such() -> None:
-    error = api.status_failure(401, Headers(), b"", own_key=True)
-    assert error.public_message == "The model provider refused your API key."
+    for status in (401, 403):
+        error = api.status_failure(status, Headers(), b"", own_key=True)
+        assert (error.code, error.status_hint, error.status) == ("own_key_refused", 400, status)
+        assert "your own API key" in error.public_message
+        assert "settings" in error.public_message
+    credit = api.status_failure(402, Headers(), b"", own_key=True)
+    assert "Your own account" in credit.public_message
+    operators = api.status_failure(401, Headers(), b"")
+    assert (operators.code, operators.status_hint) == ("upstream_error", 502)
 
 
 @pytest.mark.parametrize(

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import copy
 import inspect
+import json
+import pickle
+import pprint
 import re
+import traceback
 from decimal import Decimal
 from typing import Any
 
 import attrs
+import cattrs
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -27,11 +33,12 @@ SECRETS = (
     "github_client_secret",
     "kv",
     "objects",
+    "oidc_client_secret",
     "password",
     "secret_keys",
 )
-FIELDS = {attribute.name: attribute for attribute in attrs.fields(Settings)}
-NUMBERS = [name for name, attribute in FIELDS.items() if attribute.type in {"int", "float"}]
+FIELDS = {str(attribute.alias): str(attribute.type) for attribute in attrs.fields(Settings)}
+NUMBERS = [name for name, kind in FIELDS.items() if kind in {"int", "float"}]
 
 
 def variable(name: str) -> str:
@@ -48,18 +55,16 @@ def example(name: str) -> tuple[str, Any]:
         return "https://issuer.example.test", "https://issuer.example.test"
     if name == "thinking":
         return "7000", 7000  # below max_tokens, also where every setting is set at once
-    match str(FIELDS[name].type):
+    match FIELDS[name]:
         case "int":
             return "7001", 7001
-        case "float":
-            return "7001.5", 7001.5
-        case "float | None":
+        case "float" | "float | None":
             return "700100.5", 700100.5  # a day or more
         case "Decimal | None":
             return "0.25", Decimal("0.25")
-        case "tuple[str, ...]":
+        case "tuple[str, ...]" | "tuple[Hidden, ...]":
             return " a, b,,c ,", ("a", "b", "c")
-        case "str" | "str | None":
+        case "str" | "str | None" | "Hidden" | "Hidden | None":
             return f"some {name}", f"some {name}"
         case kind:
             raise AssertionError(f"{name}: nobody thought of {kind}")
@@ -114,7 +119,7 @@ def test_what_is_no_number_names_the_setting_and_its_variable(name: str, text: s
     assert text in error.public_message.replace("NaN", "nan").replace("Infinity", "inf")
 
 
-@pytest.mark.parametrize("name", [name for name in FIELDS if str(FIELDS[name].type) == "int"])
+@pytest.mark.parametrize("name", [name for name in FIELDS if FIELDS[name] == "int"])
 def test_a_whole_number_has_no_fraction(name: str) -> None:
     assert refused({variable(name): "7001.5"}).setting == name
 
@@ -188,6 +193,55 @@ def test_a_secret_is_never_shown(name: str) -> None:
     assert secret in repr(getattr(settings, name))
     for shown in (repr(settings), str(settings), f"{settings}", f"{settings!r}"):
         assert "hunter2" not in shown
+
+
+@pytest.mark.parametrize("name", [*SECRETS, "anthropic_base_url"])
+def test_no_dump_of_settings_holds_a_secret(name: str) -> None:
+    secret = "https://me:hunter2@example.test"
+    settings = Settings(**{name: (secret,) if name == "secret_keys" else secret})
+    assert "hunter2" in repr(getattr(settings, name))
+    dumps = [
+        repr(attrs.asdict(settings)),
+        repr(attrs.astuple(settings)),
+        repr(cattrs.unstructure(settings)),
+        json.dumps(attrs.asdict(settings), default=str),
+        json.dumps(cattrs.unstructure(settings), default=repr),
+        pprint.pformat(settings),
+        "".join(traceback.TracebackException.from_exception(_failing(settings), capture_locals=True)
+                .format()),
+    ]  # fmt: skip
+    assert [dump for dump in dumps if "hunter2" in dump] == []
+    assert "example.test" in repr(getattr(settings, name))
+    for write in (pickle.dumps, pickle_of, json_of):
+        with pytest.raises(TypeError):
+            write(settings)
+
+
+def test_settings_can_be_copied_and_changed_with_their_secrets() -> None:
+    settings = Settings(anthropic_api_key="key-1", secret_keys=("a", "b"), kv="memory")
+    for other in (copy.copy(settings), copy.deepcopy(settings), attrs.evolve(settings)):
+        assert other == settings
+        assert hash(other) == hash(settings)
+        assert (other.anthropic_api_key, other.secret_keys) == ("key-1", ("a", "b"))
+    assert attrs.evolve(settings, anthropic_api_key="key-2").anthropic_api_key == "key-2"
+    assert attrs.evolve(settings, anthropic_api_key=None).anthropic_api_key is None
+    assert attrs.evolve(settings, anthropic_api_key="key-2") != settings
+
+
+def _failing(settings: Settings) -> Exception:
+    dump = [settings, attrs.asdict(settings)]
+    try:
+        raise RuntimeError(f"{len(dump)}")
+    except RuntimeError as error:
+        return error
+
+
+def json_of(settings: Settings) -> str:
+    return json.dumps(attrs.asdict(settings))
+
+
+def pickle_of(settings: Settings) -> bytes:
+    return pickle.dumps(attrs.asdict(settings))
 
 
 @pytest.mark.parametrize(

@@ -12,6 +12,7 @@ from pathlib import Path
 import attrs
 
 from openbolt import Settings
+from openbolt.hidden import Hidden
 from openbolt.settings import variable_name
 
 PAGE = Path(__file__).parents[2] / "docs" / "reference" / "settings.md"
@@ -41,10 +42,11 @@ def page() -> str:
     words = described()
     rows = []
     for field in attrs.fields(Settings):
-        default = "" if field.default in (None, ()) else f"`{field.default!r}`"
-        name = variable_name(field.name)
-        what = words[field.name].replace("``", "`").replace("|", "\\|")
-        rows.append(f"| `{field.name}` | `{name}` | {default} | {what} |\n")
+        value = field.default.reveal() if isinstance(field.default, Hidden) else field.default
+        default = "" if value in (None, ()) else f"`{value!r}`"
+        name = str(field.alias)
+        what = words[name].replace("``", "`").replace("|", "\\|")
+        rows.append(f"| `{name}` | `{variable_name(name)}` | {default} | {what} |\n")
     return HEAD + "".join(rows)
 
 

@@ -1,27 +1,14 @@
-"""As another user: every route with somebody else's ids, and every route with nobody signed in."""
+"""As another user: what can be said of her things where her ids stand in a body, or in a listing.
+
+(`test_route_walk` asks every route with her ids in its path, and with nobody signed in.)
+"""
 
 import pytest
+from attrs import evolve
 
-from openbolt import Dependencies
-from openbolt.app import _api_routes  # the routes themselves: a new one can't be forgotten here
-from openbolt.projects.store import ProjectStore
-from openbolt.settings import Settings
+from openbolt import Dependencies, OpenBolt
 from tests.handlers.building import Caller, Chatter, Talked
-
-OWN = {  # routes without anybody's id in them
-    "POST /api/chat",
-    "POST /api/enhancer",
-    "GET /api/chats",
-    "GET /api/projects",
-    "GET /api/models",
-}
-
-
-@pytest.fixture
-def routes(dependencies: Dependencies, projects: ProjectStore) -> list[tuple[str, str]]:
-    """Method and template of every private route."""
-    made = _api_routes(dependencies, Settings(), projects)
-    return [(route.method, route.template) for route in made]
+from tests.handlers.scoping import ByHeaders
 
 
 @pytest.fixture
@@ -30,51 +17,9 @@ async def hers(chat: Chatter) -> Talked:
     return await chat("Her secret plan", files={"index.html": "her secret page"})
 
 
-def targets(template: str, hers: Talked) -> str:
-    name = hers.chat_id if "/chat" in template else hers.project_id
-    return template.replace("{id}", name).replace("{path:path}", "index.html")
-
-
-async def test_the_routes_do_exist_for_their_owner(
-    call: Caller, hers: Talked, routes: list[tuple[str, str]]
-) -> None:
-    for method, template in sorted(routes, key=lambda route: route[0] == "DELETE"):
-        body = {"title": "x"} if method == "PATCH" else None
-        if f"{method} {template}" not in OWN:
-            answer = await call(method, targets(template, hers), json=body)
-            assert answer.status in {200, 204}, template
-
-
-async def test_anothers_ids_are_not_found_on_any_route(
-    call: Caller, hers: Talked, routes: list[tuple[str, str]]
-) -> None:
-    walked = {f"{method} {template}" for method, template in routes} - OWN
-    assert all("{id}" in route for route in walked), "list the new route in OWN"
-    for method, template in routes:
-        if f"{method} {template}" in OWN:
-            continue
-        body = {"title": "Mine now"} if method == "PATCH" else None
-        answer = await call(method, targets(template, hers), user="bob", json=body)
-        if template.endswith("/stream"):  # a page asks before its chat exists: no news, no error
-            assert (answer.status, answer.body) == (204, b""), template
-            continue
-        assert answer.error == (404, "not_found", None), template
-        missing = targets(template, hers).replace(hers.chat_id, "no").replace(hers.project_id, "no")
-        unknown = await call(method, missing, user="bob", json=body)
-        told, same = (dict(a.json["error"], requestId="") for a in (answer, unknown))
-        assert told == same, "it must not tell that the id is somebody's"
-    assert (await call("GET", f"/api/chats/{hers.chat_id}")).json["title"] == "Her secret plan"
-    assert (await call("GET", f"/api/projects/{hers.project_id}")).status == 200
-
-
-async def test_nobody_is_let_in_anywhere_without_signing_in(
-    call: Caller, hers: Talked, routes: list[tuple[str, str]]
-) -> None:
-    for method, template in routes:
-        answer = await call(method, targets(template, hers), user=None, json={"title": "x"})
-        assert answer.error == (401, "unauthenticated", None), template
-    for path in ("/", "/nothing", "/api", "/api/nothing"):
-        assert (await call("GET", path, user=None)).error == (401, "unauthenticated", None)
+@pytest.mark.parametrize("path", ["/", "/nothing", "/api", "/api/nothing"])
+async def test_nobody_is_told_what_there_is_without_signing_in(call: Caller, path: str) -> None:
+    assert (await call("GET", path, user=None)).error == (401, "unauthenticated", None)
 
 
 async def test_listings_hold_ones_own_things_only(call: Caller, hers: Talked) -> None:
@@ -109,3 +54,41 @@ async def test_another_model_call_never_sees_her_files(
 ) -> None:
     await chat("Show index.html", files={}, user="bob", projectId=hers.project_id, id=hers.chat_id)
     assert b"her secret" not in bytes(chat.mock.requests[-1].body)
+
+
+@pytest.fixture
+def keys(dependencies: Dependencies) -> Caller:
+    """The same application, which believes what scopes a key says it has."""
+    return Caller(OpenBolt(evolve(dependencies, authenticator=ByHeaders())))
+
+
+async def key_says(call: Caller, scopes: str, **body: object) -> tuple[int, str]:
+    """What a key with these scopes of Ann's is answered to a message."""
+    said = {"messages": [{"role": "user", "content": "Hello"}], **body}
+    headers = {"x-test-scopes": scopes}
+    answer = await call("POST", "/api/chat", json=said, headers=headers)
+    await call.settle()
+    return answer.status, answer.text
+
+
+async def test_a_key_for_chats_builds_in_their_projects_and_in_new_ones(
+    keys: Caller, hers: Talked
+) -> None:
+    assert (await key_says(keys, "chat", id=hers.chat_id))[0] == 200
+    assert (await key_says(keys, "chat", projectId="new"))[0] == 200
+
+
+async def test_a_key_for_chats_begins_in_no_other_project(keys: Caller, hers: Talked) -> None:
+    status, text = await key_says(keys, "chat", projectId=hers.project_id)
+    assert (status, "scope_missing" in text, "'projects'" in text) == (403, True, True)
+    assert (await key_says(keys, "chat projects", projectId=hers.project_id))[0] == 200
+
+
+async def test_a_key_for_projects_holds_no_conversations(keys: Caller, hers: Talked) -> None:
+    before = len((await keys("GET", "/api/chats")).json["chats"])
+    for body in ({}, {"id": hers.chat_id}, {"id": "new"}, {"projectId": hers.project_id}):
+        assert (await key_says(keys, "projects admin proxy", **body))[0] == 403
+    stop = f"/api/chat/{hers.chat_id}/stop"
+    answer = await keys("POST", stop, headers={"x-test-scopes": "projects"})
+    assert answer.error == (403, "scope_missing", None)
+    assert len((await keys("GET", "/api/chats")).json["chats"]) == before

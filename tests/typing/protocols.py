@@ -152,6 +152,9 @@ class Plaintext:
     async def decrypt(self, data: bytes, /, *, context: bytes) -> bytes:
         return data.removesuffix(context)
 
+    async def rewrap(self, data: bytes, /, *, context: bytes) -> bytes:
+        return data
+
 
 class SyncCipher:
     """Wrong: WebCrypto is asynchronous, so a cipher is."""
@@ -161,6 +164,9 @@ class SyncCipher:
 
     def decrypt(self, data: bytes, /, *, context: bytes) -> bytes:
         return data.removesuffix(context)
+
+    def rewrap(self, data: bytes, /, *, context: bytes) -> bytes:
+        return data
 
 
 cipher: Cipher = Plaintext()

@@ -12,7 +12,7 @@ from typing import Any, Protocol, TypeVar
 
 from attrs import field, frozen
 
-from openbolt.errors import UpstreamError
+from openbolt.errors import UnauthenticatedError, UpstreamError
 from openbolt.http import Headers
 from openbolt.protocols import HttpSender, OutboundRequest, OutboundResponse
 
@@ -23,6 +23,7 @@ __all__ = [
     "Identity",
     "IdentityProvider",
     "SignInAttempt",
+    "SignInRefusedError",
     "SignedIn",
     "perform",
 ]
@@ -31,6 +32,23 @@ T = TypeVar("T")
 
 MAX_ANSWER_BYTES = 1024 * 1024
 """An identity provider's answers are a few kilobytes; a key set with many keys stays below this."""
+
+
+class SignInRefusedError(UnauthenticatedError):
+    """The person declined, or the provider takes a code or token for worthless.
+
+    ``code`` says which: ``sign_in_declined``, ``sign_in_refused``, ``email_unverified``.
+    """
+
+    code = "sign_in_refused"
+
+    def __init__(
+        self, public_message: str, /, *, code: str | None = None, detail: str | None = None
+    ) -> None:
+        super().__init__(public_message)
+        self.detail = detail
+        if code is not None:
+            self.code = code
 
 
 @frozen
@@ -49,8 +67,11 @@ class Answer:
         """
         try:
             return json.loads(self.body)
-        except ValueError:
-            raise UpstreamError("The identity provider answered with something else.") from None
+        except (ValueError, RecursionError):
+            raise UpstreamError(
+                "The identity provider answered with something that isn't JSON.",
+                status=self.status,
+            ) from None
 
 
 Exchange = Generator[OutboundRequest, Answer, T]
@@ -81,8 +102,11 @@ class Identity:
 
     Attributes:
         provider: The provider's id, as ``github``.
-        subject: Theirs for ever at this provider, whatever they rename.
-        login: Their name there, where they have one.
+        subject: Theirs for ever among all whom this provider vouches for, whatever they rename:
+            1 to 90 of ``A-Z a-z 0-9 . _ -``. With ``provider`` it makes their user id.
+        login: Their name there, if nobody else can have it at the same time; else empty. People
+            are let in by it.
+        name: For people to read; says nothing of who somebody is.
         email: Only of use where ``email_verified``.
         organizations: Names in lower case; empty unless the provider was asked for them.
     """
@@ -121,7 +145,7 @@ class IdentityProvider(Protocol):
 
     @property
     def id(self) -> str:
-        """In URLs and user ids: lower-case letters and digits."""
+        """In URLs and user ids: 1 to 32 lower-case letters and digits. Never change it."""
         ...
 
     @property

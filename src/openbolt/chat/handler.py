@@ -7,11 +7,12 @@ is stored; whatever goes wrong after it is an event in the stream.
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable
 from typing import Literal
 
 from attrs import evolve, frozen
 
-from openbolt.access import owner_of
+from openbolt.access import Resource, can, principal_of, require
 from openbolt.bodies import json_response, read_json
 from openbolt.chat.context import Context, choose_files
 from openbolt.chat.messages import ChatBody, Submission, read_submission
@@ -28,11 +29,13 @@ from openbolt.errors import (
     NotFoundError,
     RateLimitedError,
 )
+from openbolt.hidden import Hidden
 from openbolt.history import Chat, Message
-from openbolt.http import Headers, Request, Response
+from openbolt.http import Headers, Principal, Request, Response
 from openbolt.model import ModelRequest
 from openbolt.projects.store import Manifest
 from openbolt.protocols import Lease, TokenSource
+from openbolt.secrets import SecretStore, reading_own_key
 
 __all__ = ["ReadTurn", "StartTurn", "StopTurn", "chat_title"]
 
@@ -44,6 +47,7 @@ class StartTurn:
     runner: TurnRunner
     recovery: Recovery
     tokens: TokenSource
+    secrets: SecretStore | None = None
 
     async def __call__(self, request: Request, /) -> Response:
         """Check, plan, call the model, and answer with the turn's stream."""
@@ -58,7 +62,9 @@ class StartTurn:
         if submission.model and settings.models and submission.model not in settings.models:
             names = ", ".join(settings.models)
             raise InvalidRequestError(f"model: must be one of {names}", field="model")
-        owner = owner_of(request)
+        asker = principal_of(request)
+        owner = asker.user_id
+        require(asker, "write", Resource("chat", owner, submission.chat_id or ""))
         handle = RunningTurn(settings.disconnect_grace)
         if not self.runner.running.admit(owner, handle, limit=settings.max_turns_per_user):
             raise RateLimitedError(
@@ -67,7 +73,8 @@ class StartTurn:
                 retry_after=5.0,
             )
         try:
-            plan, lease = await self._prepare(submission, owner, handle)
+            async with reading_own_key(self.secrets, owner) as own_key:
+                plan, lease = await self._prepare(submission, asker, handle, own_key)
         except BaseException:
             handle.ends.close()
             raise
@@ -81,42 +88,51 @@ class StartTurn:
         return _stream(stream, form, plan.chat)
 
     async def _prepare(
-        self, submission: Submission, owner: str, handle: RunningTurn
+        self,
+        submission: Submission,
+        asker: Principal,
+        handle: RunningTurn,
+        own_key: Awaitable[Hidden | None],
     ) -> tuple[TurnPlan, Lease]:
         """Take the chat and plan its turn."""
         settings = self.runner.settings
-        chat = await self._chat(submission, owner)
+        chat = await self._chat(submission, asker)
         lease = await self.runner.leases.acquire(f"chat:{chat.id}", ttl=settings.lease_ttl)
         if lease is None:
             raise LockedError("A reply is being written in this chat; wait for it or stop it.")
-        self.runner.running.own(owner, chat.id, handle)
+        self.runner.running.own(asker.user_id, chat.id, handle)
         try:
             # What was read before the lease may be old by now; an id made here is nobody else's.
             is_named = chat.id == submission.chat_id
             known = await self.runner.chats.find(chat.id) if is_named else None
             if known is not None:
-                if known.owner != owner:
+                if not can(asker, "write", known.resource):
                     raise ConflictError("There is a chat with this id.")
                 chat = known
-                await self.recovery.settle(chat.project_id, owner=owner, holding=chat.id)
-                chat = await self.runner.chats.load(chat.id, owner=owner)
-            return await self._plan(submission, chat, is_new=known is None), lease
+                await self.recovery.settle(chat.project_id, owner=chat.owner, holding=chat.id)
+                chat = await self.runner.chats.load(chat.id, owner=asker, to="write")
+            plan = await self._plan(submission, chat, asker, is_new=known is None)
+            if (key := await own_key) is not None:
+                plan = evolve(plan, request=evolve(plan.request, api_key=key.reveal()))
+            return plan, lease
         except BaseException:
             await self.runner.leases.release(lease)
             raise
 
-    async def _chat(self, submission: Submission, owner: str) -> Chat:
-        """The chat that is meant: a known one of this owner, else a new one."""
+    async def _chat(self, submission: Submission, asker: Principal) -> Chat:
+        """The chat that is meant: a known one of theirs, else a new one."""
         known = await self.runner.chats.find(submission.chat_id) if submission.chat_id else None
-        if known is not None and known.owner == owner:
+        if known is not None and can(asker, "write", known.resource):
             return known
         taken = known is not None or submission.chat_id is None
         chat_id = self.tokens.token() if taken else str(submission.chat_id)
         now = self.runner.clock.now()
         title = chat_title(submission.message.text)
-        return Chat(chat_id, owner, "", title, now, now)
+        return Chat(chat_id, asker.user_id, "", title, now, now)
 
-    async def _plan(self, submission: Submission, chat: Chat, *, is_new: bool) -> TurnPlan:
+    async def _plan(
+        self, submission: Submission, chat: Chat, asker: Principal, *, is_new: bool
+    ) -> TurnPlan:
         runner = self.runner
         earlier: tuple[Message, ...] = ()
         history: list[Message]
@@ -129,7 +145,7 @@ class StartTurn:
             history, message = _continue_history(stored, submission, self.tokens)
         seen = None if is_new else chat.order
         chat = evolve(chat, order=tuple(m.id for m in history))
-        chat, base, new_project = await self._project(submission, chat)
+        chat, base, new_project = await self._project(submission, chat, asker)
         context = await self._context(submission, history, base)
         turn_id = self.tokens.token()
         model_request = ModelRequest(
@@ -153,9 +169,13 @@ class StartTurn:
         )
 
     async def _project(
-        self, submission: Submission, chat: Chat
+        self, submission: Submission, chat: Chat, asker: Principal
     ) -> tuple[Chat, Manifest, str | None]:
-        """The chat with its project, the version it starts from, and a title if it is new."""
+        """The chat with its project, the version it starts from, and a title if it is new.
+
+        Whoever may write a chat may build in its project; to begin in another one takes the right
+        to that.
+        """
         projects = self.runner.projects
         if chat.project_id:
             try:
@@ -172,7 +192,7 @@ class StartTurn:
         wanted = submission.project_id
         if wanted is not None:
             try:
-                project = await projects.load(wanted, owner=chat.owner)
+                project = await projects.load(wanted, owner=asker, to="write")
             except NotFoundError:
                 if await projects.exists(wanted):
                     wanted = None
@@ -203,10 +223,10 @@ class ReadTurn:
     async def __call__(self, request: Request, /) -> Response:
         """The stream, or 204 if there is nothing to read."""
         after = _last_event_id(request)
-        owner = owner_of(request)
+        asker = principal_of(request)
         # A page asks before its chat exists; and whether somebody else's does is not told.
         chat = await self.runner.chats.find(request.path_params["id"])
-        if chat is None or chat.owner != owner or chat.turn is None:
+        if chat is None or chat.turn is None or not can(asker, "read", chat.resource):
             return Response(204)
         if not await self.runner.log.has(chat.turn):
             return Response(204)
@@ -224,12 +244,13 @@ class StopTurn:
 
     async def __call__(self, request: Request, /) -> Response:
         """Whether there was a turn to stop; what came so far is kept."""
-        owner, chat_id = owner_of(request), request.path_params["id"]
+        asker, chat_id = principal_of(request), request.path_params["id"]
+        require(asker, "write", Resource("chat", asker.user_id, chat_id))
         # Here first: a new chat isn't stored before the model has answered.
-        handle = self.runner.running.in_chat(owner, chat_id)
+        handle = self.runner.running.in_chat(asker.user_id, chat_id)
         if handle is not None:
             return json_response({"stopped": handle.end("stopped")})
-        chat = await self.runner.chats.load(chat_id, owner=owner)
+        chat = await self.runner.chats.load(chat_id, owner=asker, to="write")
         return json_response({"stopped": await self._stop_elsewhere(chat)})
 
     async def _stop_elsewhere(self, chat: Chat) -> bool:

@@ -6,7 +6,7 @@ from typing import Any
 
 from attrs import frozen
 
-from openbolt.access import owner_of
+from openbolt.access import principal_of
 from openbolt.bodies import iso_time, json_response, read_json
 from openbolt.errors import LockedError
 from openbolt.history import Chat, ChatStore, Message
@@ -32,7 +32,7 @@ class ListChats:
     async def __call__(self, request: Request, /) -> Response:
         """The caller's chats, the latest change first; ``next`` goes on with ``?cursor=``."""
         page, cursor = page_by_time(
-            await self.chats.list(owner_of(request)),
+            await self.chats.list(principal_of(request)),
             lambda chat: (chat.updated_at, chat.id),
             cursor=request.query_param("cursor"),
             size=self.settings.page_size,
@@ -49,7 +49,7 @@ class ReadChat:
 
     async def __call__(self, request: Request, /) -> Response:
         """The chat with its messages, and whether a reply is being written."""
-        chat = await self.chats.load(request.path_params["id"], owner=owner_of(request))
+        chat = await self.chats.load(request.path_params["id"], owner=principal_of(request))
         messages = [_message(chat, message) for message in await self.chats.messages(chat)]
         running = await self.leases.holder(f"chat:{chat.id}") is not None
         return json_response({**_row(chat), "running": running, "messages": messages})
@@ -67,7 +67,7 @@ class RenameChat:
         body = await read_json(request, Title, limit=self.settings.max_body_bytes)
         chat_id = request.path_params["id"]
         return json_response(
-            _row(await self.chats.rename(chat_id, body.checked(), owner=owner_of(request)))
+            _row(await self.chats.rename(chat_id, body.checked(), owner=principal_of(request)))
         )
 
 
@@ -80,13 +80,14 @@ class DeleteChat:
 
     async def __call__(self, request: Request, /) -> Response:
         """Remove it; 423 while a reply is being written."""
-        chat = await self.chats.load(request.path_params["id"], owner=owner_of(request))
+        owner = principal_of(request)
+        chat = await self.chats.load(request.path_params["id"], owner=owner, to="delete")
         # Held, not only looked at: a turn that began meanwhile would bring half of it back.
         lease = await self.leases.acquire(f"chat:{chat.id}", ttl=_DELETE_TTL)
         if lease is None:
             raise LockedError("A reply is being written in this chat; stop it first.")
         try:
-            await self.chats.delete(chat.id, owner=chat.owner)
+            await self.chats.delete(chat.id, owner=owner)
         finally:
             await self.leases.release(lease)
         return Response(204)

@@ -82,6 +82,7 @@ class RunningTurns:
         self._turns: dict[str, RunningTurn] = {}
         self._chats: dict[tuple[str, str], RunningTurn] = {}
         self._counts: Counter[str] = Counter()
+        self._ending: set[str] = set()
 
     def get(self, turn_id: str, /) -> RunningTurn | None:
         """The handle of a turn that runs here."""
@@ -107,6 +108,20 @@ class RunningTurns:
         """Say whose the chat's next reply is; the caller has the chat's lease."""
         self._chats[owner, chat_id] = turn
         turn.ends.callback(self._chats.pop, (owner, chat_id), None)
+        if owner in self._ending:
+            turn.end("stopped")
+
+    @contextmanager
+    def ending(self, owner: str, /) -> Generator[None]:
+        """Stop all turns of a user; while inside, one that begins is stopped at once."""
+        self._ending.add(owner)
+        try:
+            for (who, _), turn in list(self._chats.items()):
+                if who == owner:
+                    turn.end("stopped")
+            yield
+        finally:
+            self._ending.discard(owner)
 
     @contextmanager
     def enter(self, turn_id: str, turn: RunningTurn, /) -> Generator[None]:

@@ -14,7 +14,8 @@ import asyncio
 import logging
 from collections import deque
 from collections.abc import Coroutine, Sequence
-from contextlib import suppress
+from contextlib import AsyncExitStack, suppress
+from decimal import Decimal
 from typing import Any
 
 from attrs import evolve, field, frozen
@@ -100,6 +101,7 @@ class TurnRunner:
     settings: Settings
     running: RunningTurns
     tokens: TokenSource
+    own_key_prices: PriceTable | None = None  # None: as `prices`
 
     async def run(
         self,
@@ -265,8 +267,13 @@ class _Turn:
     def _is_over_budget(self) -> bool:
         """Whether the turn has spent ``budget_usd_per_turn``; never for a model without a price."""
         budget = self._r.settings.budget_usd_per_turn
-        cost = self._r.prices.cost(self._plan.request.model, self._assembler.usage)
+        cost = self._cost()
         return budget is not None and cost is not None and cost >= budget
+
+    def _cost(self) -> Decimal | None:
+        request, r = self._plan.request, self._r
+        prices = r.prices if request.api_key is None else r.own_key_prices or r.prices
+        return prices.cost(request.model, self._assembler.usage)
 
     async def _stream(self, request: ModelRequest) -> None:
         """One model call, read to its end and closed."""
@@ -449,16 +456,13 @@ class _Turn:
             ending = [events.TurnFailed(text, code)]
             with suppress(OpenBoltError):
                 await self._checkpoint()
-        try:
-            await self.release()
-        finally:
-            self._handle.ends.close()
-            try:
-                await r.log.append(turn_id, ending)
-            finally:
-                await r.log.close(turn_id)
-        if stored:
-            await r.journals.discard(self._journal)
+        async with AsyncExitStack() as last_things:  # each is done whatever becomes of the others
+            if stored:
+                last_things.push_async_callback(r.journals.discard, self._journal)
+            last_things.push_async_callback(r.log.close, turn_id)
+            last_things.push_async_callback(r.log.append, turn_id, ending)
+            last_things.callback(self._handle.ends.close)
+            last_things.push_async_callback(self.release)
 
     async def _store(self, status: MessageStatus, last: events.TurnEvent) -> list[events.TurnEvent]:
         r, chat = self._r, self._plan.chat
@@ -498,15 +502,16 @@ class _Turn:
 
     def _usage(self) -> events.DataPart:
         usage = self._assembler.usage
-        cost = self._r.prices.cost(self._plan.request.model, usage)
+        cost, own_key = self._cost(), self._plan.request.api_key is not None
         _log.info(
-            "turn %s: %s, %d tokens in, %d out, %d segments, USD %s",
+            "turn %s: %s, %d tokens in, %d out, %d segments, USD %s%s",
             self._plan.turn_id,
             self._plan.request.model,
             usage.input_tokens,
             usage.output_tokens,
             usage.segments,
             "unknown" if cost is None else cost,
+            " on the user's own key" if own_key else "",
         )
         data = {
             "inputTokens": usage.input_tokens,
@@ -516,6 +521,8 @@ class _Turn:
             "costUsd": None if cost is None else format(cost, "f"),
             "segments": usage.segments,
         }
+        if own_key:
+            data["ownKey"] = True
         return events.DataPart("usage", "usage", data)
 
 

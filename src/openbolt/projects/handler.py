@@ -9,7 +9,7 @@ from typing import Any
 
 from attrs import frozen
 
-from openbolt.access import owner_of
+from openbolt.access import principal_of
 from openbolt.bodies import iso_time, json_response, read_json
 from openbolt.errors import InvalidRequestError, NotFoundError
 from openbolt.http import Headers, Request, Response, StreamBody
@@ -29,6 +29,7 @@ __all__ = [
     "ReadProject",
     "RenameProject",
     "Title",
+    "project_body",
 ]
 
 
@@ -56,7 +57,7 @@ class ListProjects:
     async def __call__(self, request: Request, /) -> Response:
         """The caller's projects, the latest change first; ``next`` goes on with ``?cursor=``."""
         page, cursor = page_by_time(
-            await self.projects.list(owner_of(request)),
+            await self.projects.list(principal_of(request)),
             lambda project: (project.updated_at, project.id),
             cursor=request.query_param("cursor"),
             size=self.settings.page_size,
@@ -72,9 +73,7 @@ class ReadProject:
 
     async def __call__(self, request: Request, /) -> Response:
         """The project with the files of its current version, or of ``?version=``."""
-        project, manifest = await _version(self.projects, request)
-        files = [{"path": f.path, "size": f.size, "hash": f.blob} for f in manifest.files]
-        return json_response({**_row(project), "version": manifest.number, "files": files})
+        return json_response(project_body(*await _version(self.projects, request)))
 
 
 @frozen
@@ -88,7 +87,7 @@ class RenameProject:
         """Give it another title."""
         body = await read_json(request, Title, limit=self.settings.max_body_bytes)
         project_id = request.path_params["id"]
-        owner = owner_of(request)
+        owner = principal_of(request)
         return json_response(
             _row(await self.projects.rename(project_id, body.checked(), owner=owner))
         )
@@ -103,8 +102,8 @@ class DeleteProject:
 
     async def __call__(self, request: Request, /) -> Response:
         """Remove it with its versions and its preview link."""
-        owner = owner_of(request)
-        project = await self.projects.load(request.path_params["id"], owner=owner)
+        owner = principal_of(request)
+        project = await self.projects.load(request.path_params["id"], owner=owner, to="delete")
         # The project goes last: a failure before leaves something that can be deleted again.
         token = await self.kv.get(f"project:{project.id}/preview")
         if token is not None:
@@ -144,7 +143,7 @@ class ListVersions:
 
     async def __call__(self, request: Request, /) -> Response:
         """Every version, the current one first; ``next`` goes on with ``?cursor=``."""
-        project = await self.projects.load(request.path_params["id"], owner=owner_of(request))
+        project = await self.projects.load(request.path_params["id"], owner=principal_of(request))
         below = _number(request, "cursor")
         rows: list[dict[str, Any]] = []
         cursor: str | None = None
@@ -184,8 +183,14 @@ class ExportProject:
         return Response(200, headers, StreamBody(zip_version(self.projects, manifest)))
 
 
+def project_body(project: Project, manifest: Manifest, /) -> dict[str, Any]:
+    """A project with the files of one version, as JSON."""
+    files = [{"path": f.path, "size": f.size, "hash": f.blob} for f in manifest.files]
+    return {**_row(project), "version": manifest.number, "files": files}
+
+
 async def _version(projects: ProjectStore, request: Request) -> tuple[Project, Manifest]:
-    project = await projects.load(request.path_params["id"], owner=owner_of(request))
+    project = await projects.load(request.path_params["id"], owner=principal_of(request))
     return project, await projects.manifest(project, number=_number(request, "version"))
 
 

@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 
 from attrs import frozen
 
-from openbolt.access import owner_of
+from openbolt.access import LinkBearer, Resource, principal_of
 from openbolt.bodies import json_response
 from openbolt.errors import ConfigurationError, MethodNotAllowedError, NotFoundError
 from openbolt.guards import error_response
@@ -78,8 +78,8 @@ class MakePreview:
 
     async def __call__(self, request: Request, /) -> Response:
         """Make or prolong the project's preview link."""
-        owner = owner_of(request)
-        project = await self.projects.load(request.path_params["id"], owner=owner)
+        owner = principal_of(request)
+        project = await self.projects.load(request.path_params["id"], owner=owner, to="write")
         key = f"project:{project.id}/preview"
         known = await self.kv.get(key)
         token = known.decode() if known else self.tokens.token()
@@ -141,7 +141,8 @@ class ShowPreview:
             raise NotFoundError("This preview link has expired. Open the preview again.")
         record = json.loads(raw)
         try:
-            project = await self.projects.load(record["project"], owner=record["owner"])
+            bearer = LinkBearer.of(Resource("project", record["owner"], record["project"]))
+            project = await self.projects.load(record["project"], owner=bearer)
         except NotFoundError:
             project = None
         if project is None or _record(project) != raw:

@@ -18,6 +18,7 @@ from typing import Any
 
 from attrs import evolve, frozen
 
+from openbolt.access import Action, Asker, Resource, acting_as, can, no_such, require
 from openbolt.errors import (
     BackendError,
     ConflictError,
@@ -103,6 +104,11 @@ class Project:
     manifest_id: str | None = None
     number: int = 0
 
+    @property
+    def resource(self) -> Resource:
+        """What `can` is asked about."""
+        return Resource("project", self.owner, self.id)
+
     def to_bytes(self) -> bytes:
         """As the head object holds it."""
         return _dump(
@@ -169,47 +175,54 @@ class ProjectStore:
             raise ConflictError("There is a project with this id.")
         return project
 
-    async def load(self, project_id: str, /, *, owner: str) -> Project:
-        """A project of this owner; `NotFoundError` for anybody else's."""
+    async def load(self, project_id: str, /, *, owner: Asker, to: Action = "read") -> Project:
+        """A project of whoever asks, if they may do this with it.
+
+        Raises:
+            NotFoundError: There is none, or it is somebody else's.
+            ForbiddenError: Their key lacks a scope.
+        """
         head = await self._heads.load(_head_key(project_id))
-        project = Project.from_bytes(head.data) if head else None
-        if project is None or project.owner != owner:
-            raise NotFoundError("There is no such project.")
+        if head is None:
+            raise no_such("project")
+        project = Project.from_bytes(head.data)
+        require(owner, to, project.resource)
         return project
 
     async def exists(self, project_id: str, /) -> bool:
         """Whether the id is taken, by anybody."""
         return await self.objects.head(_head_key(project_id)) is not None
 
-    async def list(self, owner: str, /) -> Sequence[Project]:
-        """An owner's projects, the latest change first."""
-        prefix = _owner_key(owner, "")
+    async def list(self, owner: Asker, /) -> Sequence[Project]:
+        """The projects of whoever asks that they may read, the latest change first."""
+        asker = acting_as(owner)
+        prefix = _owner_key(asker.user_id, "")
         ids = [key.removeprefix(prefix) async for key in self.kv.scan(prefix)]
         heads = await asyncio.gather(*(self._heads.load(_head_key(i)) for i in ids))
         found = [Project.from_bytes(head.data) for head in heads if head]
-        mine = (project for project in found if project.owner == owner)
+        mine = (project for project in found if can(asker, "read", project.resource))
         return sorted(mine, key=lambda p: (-p.updated_at, p.id))
 
-    async def rename(self, project_id: str, title: str, /, *, owner: str) -> Project:
+    async def rename(self, project_id: str, title: str, /, *, owner: Asker) -> Project:
         """Give a project another title."""
-        await self.load(project_id, owner=owner)
+        await self.load(project_id, owner=owner, to="write")
 
         def change(raw: bytes | None) -> bytes | None:
             if raw is None:
-                raise NotFoundError("There is no such project.")
+                raise no_such("project")
             return evolve(Project.from_bytes(raw), title=title).to_bytes()
 
         raw = await move_head(self._heads, _head_key(project_id), change)
         assert raw is not None
         return Project.from_bytes(raw)
 
-    async def delete(self, project_id: str, /, *, owner: str) -> None:
+    async def delete(self, project_id: str, /, *, owner: Asker) -> None:
         """Remove a project with its versions; blobs stay until they are collected."""
-        await self.load(project_id, owner=owner)
+        project = await self.load(project_id, owner=owner, to="delete")
         await self._heads.discard(_head_key(project_id))
         async for info in self.objects.scan(f"projects/{project_id}/"):
             await self.objects.delete(info.key)
-        await self.kv.delete(_owner_key(owner, project_id))
+        await self.kv.delete(_owner_key(project.owner, project_id))
 
     async def manifest(self, project: Project, /, *, number: int | None = None) -> Manifest:
         """A version's manifest: the current one, or the one with this number."""
@@ -235,7 +248,7 @@ class ProjectStore:
             raw = await self._read(f"projects/{project_id}/manifests/{manifest_id}")
         except BackendError:
             if not await self.exists(project_id):
-                raise NotFoundError("There is no such project.") from None  # deleted meanwhile
+                raise no_such("project") from None  # deleted meanwhile
             raise
         if hashlib.sha256(raw).hexdigest() != manifest_id:
             raise BackendError("A stored version is damaged.", detail=f"manifest {manifest_id}")
@@ -301,7 +314,7 @@ class ProjectStore:
         for _ in range(_COMMIT_ATTEMPTS):
             seen = await self._heads.load(name)
             if seen is None:
-                raise NotFoundError("There is no such project.")
+                raise no_such("project")
             project = Project.from_bytes(seen.data)
             current = await self._manifest(project_id, project.manifest_id)
             if _unchanged(current, changes) and title in (None, project.title):

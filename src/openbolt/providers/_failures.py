@@ -12,6 +12,7 @@ from math import isfinite
 from typing import cast
 
 from openbolt.errors import (
+    OwnKeyRefusedError,
     UpstreamError,
     UpstreamOverloadedError,
     UpstreamRateLimitedError,
@@ -50,6 +51,10 @@ _MESSAGES = {
     404: "The model provider doesn't know the model or the address.",
     413: "The conversation is too large for the model provider.",
 }
+_OWN_KEY_REFUSED = (
+    "The model provider refused your own API key; replace it or remove it in the settings."
+)
+_OWN_CREDIT = "Your own account with the model provider is out of credit."
 
 
 def status_failure(
@@ -86,8 +91,12 @@ def _failure(
     status: int | None, detail: str, *, retry_after: float | None = None, own_key: bool = False
 ) -> UpstreamError:
     if status in {401, 403}:
-        whose = "your API key" if own_key else "the server's credentials"
-        return UpstreamError(f"The model provider refused {whose}.", status=status, detail=detail)
+        if own_key:
+            return OwnKeyRefusedError(_OWN_KEY_REFUSED, status=status, detail=detail)
+        refused = "The model provider refused the server's credentials."
+        return UpstreamError(refused, status=status, detail=detail)
+    if status == 402 and own_key:
+        return UpstreamError(_OWN_CREDIT, status=status, detail=detail)
     if status == 429:
         return UpstreamRateLimitedError(
             "The model provider's rate limit is reached.", retry_after=retry_after, detail=detail

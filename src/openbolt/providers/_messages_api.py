@@ -90,8 +90,10 @@ def check_key(api_key: str, /) -> str:
     """The key itself.
 
     Raises:
-        InvalidRequestError: It holds anything but visible ASCII.
+        InvalidRequestError: It is empty or holds anything but visible ASCII.
     """
+    if not api_key:
+        raise InvalidRequestError("The API key is empty.", field="apiKey")
     if not all("!" <= character <= "~" for character in api_key):
         raise InvalidRequestError("The API key holds characters that no key has.", field="apiKey")
     return api_key

@@ -88,7 +88,8 @@ class MessagesProvider:
     async def _stream(
         self, request: ModelRequest
     ) -> AsyncGenerator[AsyncIterator[Sequence[ModelEvent]], None]:
-        key = self.api_key if request.api_key is None else request.api_key
+        # An own key that is empty doesn't stand for none, and still less for the operator's.
+        key = self.api_key if request.api_key is None else api.check_key(request.api_key)
         own_key = request.api_key is not None
         outbound = self._outbound(request, key)
         async with AsyncExitStack() as stack:

@@ -13,7 +13,7 @@ from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from openbolt.testing.ciphers import CipherSuite
+    from openbolt.testing.ciphers import CipherSuite, EnvelopeCipherSuite
     from openbolt.testing.events import EventLogSuite
     from openbolt.testing.fakes import ManualClock, PlainCipher, SequenceTokens
     from openbolt.testing.kv import AtomicKeyValueStoreSuite, KeyValueStoreSuite
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 __all__ = [
     "AtomicKeyValueStoreSuite",
     "CipherSuite",
+    "EnvelopeCipherSuite",
     "EventLogSuite",
     "HttpSenderSuite",
     "KeyValueStoreSuite",
@@ -43,6 +44,7 @@ __all__ = [
 _MODULES = {
     "AtomicKeyValueStoreSuite": "kv",
     "CipherSuite": "ciphers",
+    "EnvelopeCipherSuite": "ciphers",
     "EventLogSuite": "events",
     "HttpSenderSuite": "senders",
     "KeyValueStoreSuite": "kv",

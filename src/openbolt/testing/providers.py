@@ -617,7 +617,8 @@ class ModelProviderSuite:
         error = await failure(provider, ModelRequest("m", REQUEST.messages, 10, api_key=USER_KEY))
         assert KEY not in str(upstream.exchanges[0].headers)
         assert key_of(upstream.exchanges[0]) == USER_KEY
-        assert error.public_message == "The model provider refused your API key."
+        assert (error.code, error.status, error.retryable) == ("own_key_refused", 401, False)
+        assert "your own API key" in error.public_message
         await failure(provider)
         assert key_of(upstream.exchanges[1]) == KEY
 
@@ -627,6 +628,13 @@ class ModelProviderSuite:
         request = ModelRequest("m", REQUEST.messages, 10, api_key="a\r\nx-evil: 1")
         with pytest.raises(InvalidRequestError):
             await collected(provider, request)
+        assert upstream.exchanges == []
+
+    async def test_an_own_key_that_is_empty_is_not_the_operators(
+        self, provider: ModelProvider, upstream: ScriptedServer
+    ) -> None:
+        with pytest.raises(InvalidRequestError):
+            await collected(provider, ModelRequest("m", REQUEST.messages, 10, api_key=""))
         assert upstream.exchanges == []
 
     async def test_an_empty_key_is_for_servers_that_want_none(

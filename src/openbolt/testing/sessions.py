@@ -20,6 +20,7 @@ from openbolt.testing._waiting import Advance, advance_past
 __all__ = ["SessionStoreSuite"]
 
 LONG = 3600.0
+CHANGES = 20
 
 
 class SessionStoreSuite:
@@ -90,6 +91,65 @@ class SessionStoreSuite:
         await store.save(evolve(record, user_id="user-2"))
         assert await self.listed(store, "user-1") == []
         assert await self.listed(store, "user-2") == [record.id_hash]
+
+    async def test_a_change_changes_what_it_names(
+        self, store: SessionStore, record: SessionRecord
+    ) -> None:
+        await store.save(record)
+        later = evolve(record, last_used_at=record.last_used_at + 5)
+        assert await store.change(record.id_hash, last_used_at=later.last_used_at)
+        assert await store.load(record.id_hash) == later
+        assert await store.change(record.id_hash, data=b"")
+        assert await store.load(record.id_hash) == evolve(later, data=b"")
+        assert [each async for each in store.list("user-1")] == [evolve(later, data=b"")]
+
+    async def test_saving_again_undoes_a_change(
+        self, store: SessionStore, record: SessionRecord
+    ) -> None:
+        await store.save(record)
+        await store.change(record.id_hash, last_used_at=record.last_used_at + 5, data=b"other")
+        await store.save(record)
+        assert await store.load(record.id_hash) == record
+
+    @pytest.mark.parametrize("gone", ["never", "discarded", "over"])
+    async def test_a_change_makes_no_session(
+        self, store: SessionStore, record: SessionRecord, gone: str
+    ) -> None:
+        if gone == "over":
+            record = evolve(record, expires_at=record.created_at)
+        if gone != "never":
+            await store.save(record)
+        if gone == "discarded":
+            await store.discard(record.id_hash)
+        changed = await store.change(record.id_hash, last_used_at=record.last_used_at, data=b"x")
+        assert changed is False
+        assert await store.load(record.id_hash) is None
+        assert await self.listed(store, "user-1") == []
+
+    async def test_changes_and_a_discard_at_once_leave_no_session(
+        self, store: SessionStore, record: SessionRecord
+    ) -> None:
+        for number in range(CHANGES):
+            own = evolve(record, id_hash=f"{number:064}")
+            await store.save(own)
+            await asyncio.gather(
+                store.change(own.id_hash, last_used_at=own.last_used_at + 1),
+                store.discard(own.id_hash),
+                store.change(own.id_hash, data=b"x"),
+            )
+            assert await store.load(own.id_hash) is None
+        assert await self.listed(store, "user-1") == []
+
+    async def test_changes_of_different_fields_at_once_are_both_kept(
+        self, store: SessionStore, record: SessionRecord
+    ) -> None:
+        await store.save(record)
+        used = record.last_used_at + 5
+        await asyncio.gather(
+            store.change(record.id_hash, last_used_at=used),
+            store.change(record.id_hash, data=b"other"),
+        )
+        assert await store.load(record.id_hash) == evolve(record, last_used_at=used, data=b"other")
 
     async def test_a_discarded_session_is_gone(
         self, store: SessionStore, record: SessionRecord

@@ -6,6 +6,13 @@ of ours is bent to reach them.
 
 from openbolt_local.mocks.connection import ReceivedRequest
 from openbolt_local.mocks.faults import Directive, DirectiveError
+from openbolt_local.mocks.github import (
+    GitHubAccount,
+    GitHubApp,
+    GitHubEmail,
+    GitHubMock,
+    RefusedPageError,
+)
 from openbolt_local.mocks.reply import Reply
 from openbolt_local.mocks.server import LIVELY, AnthropicMock, StreamRecord
 from openbolt_local.mocks.tokens import InputUsage, count_tokens
@@ -15,8 +22,13 @@ __all__ = [
     "AnthropicMock",
     "Directive",
     "DirectiveError",
+    "GitHubAccount",
+    "GitHubApp",
+    "GitHubEmail",
+    "GitHubMock",
     "InputUsage",
     "ReceivedRequest",
+    "RefusedPageError",
     "Reply",
     "StreamRecord",
     "count_tokens",

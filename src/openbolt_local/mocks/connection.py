@@ -32,12 +32,17 @@ class BodyTooLargeError(Exception):
     """The request body is over the limit."""
 
 
+def _path_only(target: str) -> str:
+    path, mark, _ = target.partition("?")
+    return repr(path + mark)
+
+
 @frozen
 class ReceivedRequest:
-    """One request as it came, secrets and all: for tests to look at."""
+    """One request as it came, secrets and all: for tests to look at. Its repr shows none."""
 
     method: str
-    target: str
+    target: str = field(repr=_path_only)
     headers: Mapping[str, str] = field(repr=False)
     """Names in lower case; of a repeated header, the last value."""
     body: bytes = field(repr=False)

@@ -27,6 +27,7 @@ from openbolt_local.mocks.connection import (
     ReceivedRequest,
 )
 from openbolt_local.mocks.faults import STATUSES, Directive
+from openbolt_local.mocks.listening import Listener, running_in_thread, unless_gone
 from openbolt_local.mocks.reply import Emission, Reply, plan_emission
 from openbolt_local.mocks.streaming import ENDINGS, send_stream, send_whole, send_wrong_page
 from openbolt_local.mocks.tokens import PromptCache, count_input
@@ -93,8 +94,6 @@ class AnthropicMock:
         record_limit: int = 1000,
         respond: Respond | None = None,
     ) -> None:
-        self.host = host
-        self.port = port
         self.delta_interval = delta_interval
         self.delta_size = delta_size
         self.requests: deque[ReceivedRequest] = deque(maxlen=record_limit)
@@ -102,26 +101,37 @@ class AnthropicMock:
         self.open_streams = 0
         self.opened_streams = 0
         self.closed_streams = 0
-        self.open_connections = 0
+        self._listener = Listener(host, port, self._converse)
         self._chooser = Chooser(respond, seam_overlap)
         self._cache = PromptCache()
         self._numbers = itertools.count(1)
-        self._server: asyncio.Server | None = None
-        self._tasks: set[asyncio.Task[None]] = set()
         self._waiters: list[_Waiter] = []
         self._lock = threading.Lock()
 
     @property
+    def host(self) -> str:
+        """The address it listens on."""
+        return self._listener.host
+
+    @property
+    def port(self) -> int:
+        """The port it listens on; known once it has started."""
+        return self._listener.port
+
+    @property
     def url(self) -> str:
         """Where it listens, as a base URL without a path; known once it has started."""
-        host = f"[{self.host}]" if ":" in self.host else self.host
-        return f"http://{host}:{self.port}"
+        return self._listener.url
+
+    @property
+    def open_connections(self) -> int:
+        """How many connections are open now."""
+        return self._listener.open_connections
 
     # Running
 
     async def __aenter__(self) -> Self:
-        self._server = await asyncio.start_server(self._serve, self.host, self.port, backlog=1024)
-        self.port = self._server.sockets[0].getsockname()[1]
+        await self._listener.start()
         return self
 
     async def __aexit__(
@@ -131,36 +141,14 @@ class AnthropicMock:
         trace: TracebackType | None,
         /,
     ) -> None:
-        if self._server is None:
-            return
-        self._server.close()
-        # Let connections that were only just accepted get as far as being counted.
-        await asyncio.sleep(0)
-        tasks = list(self._tasks)
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
-        await self._server.wait_closed()
-        self._server = None
+        await self._listener.stop()
 
     @classmethod
     @contextlib.contextmanager
     def in_thread(cls, **options: Unpack[MockOptions]) -> Generator[Self]:
         """Run a mock in an event loop of its own thread, for synchronous tests."""
-        mock = cls(**options)
-        loop = asyncio.new_event_loop()
-        thread = threading.Thread(target=loop.run_forever, name="anthropic-mock", daemon=True)
-        thread.start()
-        try:
-            asyncio.run_coroutine_threadsafe(mock.__aenter__(), loop).result()
-            try:
-                yield mock
-            finally:
-                asyncio.run_coroutine_threadsafe(mock.__aexit__(None, None, None), loop).result()
-        finally:
-            loop.call_soon_threadsafe(loop.stop)
-            thread.join()
-            loop.close()
+        with running_in_thread(cls(**options), "anthropic-mock") as mock:
+            yield mock
 
     # Scripting
 
@@ -209,23 +197,6 @@ class AnthropicMock:
             waiter.loop.call_soon_threadsafe(_resolve, waiter.future)
 
     # Serving
-
-    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        task = asyncio.current_task()
-        if task is None:  # pragma: no cover -- start_server always makes one
-            return
-        self._tasks.add(task)
-        self.open_connections += 1
-        connection = Connection(reader, writer)
-        try:
-            await self._converse(connection)
-        except (OSError, asyncio.CancelledError):
-            # The client went away, or the mock shuts down: nobody is left to tell.
-            pass
-        finally:
-            self.open_connections -= 1
-            self._tasks.discard(task)
-            writer.close()
 
     async def _converse(self, connection: Connection) -> None:
         while True:
@@ -292,7 +263,7 @@ class AnthropicMock:
         call = read_call(request.body)
         reply, directive = self._chooser.choose(call, request)
         waiting = asyncio.sleep(directive.delay)
-        if await _unless_gone(connection, waiting):
+        if await unless_gone(connection, waiting):
             return
         headers = {"request-id": request_id, **self._rate_headers()}
         if directive.status is not None:
@@ -314,7 +285,7 @@ class AnthropicMock:
             sending = send_whole(
                 connection, emission, directive, headers=headers, request_id=request_id
             )
-            await _unless_gone(connection, sending)
+            await unless_gone(connection, sending)
             return
         interval = self.delta_interval if directive.pace is None else directive.pace
         sending = send_stream(
@@ -340,7 +311,7 @@ class AnthropicMock:
         self._changed()
         ended = "closed"
         try:
-            gone = await _unless_gone(connection, sending)
+            gone = await unless_gone(connection, sending)
             ended = "client-gone" if gone else "complete"
             if not gone and directive.fault in ENDINGS:
                 ended = directive.fault
@@ -411,23 +382,3 @@ def _model(name: str) -> dict[str, object]:
         if model["id"] == name:
             return model
     raise RefusedCallError(404, "not_found_error", f"model: {name}")
-
-
-async def _unless_gone(connection: Connection, work: Coroutine[object, object, None]) -> bool:
-    """Do `work` while the client listens; True if it went away first.
-
-    Raises:
-        OSError: writing found out first that the client is gone.
-    """
-    working = asyncio.ensure_future(work)
-    watching = asyncio.ensure_future(connection.client_gone())
-    try:
-        await asyncio.wait({working, watching}, return_when=asyncio.FIRST_COMPLETED)
-        if working.done():
-            working.result()
-            return False
-        return True
-    finally:
-        for task in (working, watching):
-            task.cancel()
-        await asyncio.gather(working, watching, return_exceptions=True)

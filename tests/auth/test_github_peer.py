@@ -1,0 +1,149 @@
+"""Signing in with a GitHub stand-in that isn't ours: PyPI's `oauth-mocks`.
+
+It refuses next to nothing (any secret, any verifier), so it proves the shape of what is sent and
+read, and no defence. It needs Python 3.12 and runs in an environment of its own.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+import pytest_asyncio
+
+from openbolt import Settings
+from openbolt.auth.github import GitHub
+from openbolt.auth.identity import Grant, SignInRefusedError, perform
+from openbolt.lifetime import Work
+from openbolt.senders.httpx import HttpxSender
+from openbolt.testing import ManualClock
+from openbolt_local.crypto import AesGcmCipher, generate_key
+from openbolt_local.memory import MemoryKeyValueStore
+from tests.auth.browsing import SESSION, Browser, SignInHouse, location
+from tests.auth.exchanges import query_of
+from tests.wire.running import lacking
+
+pytestmark = pytest.mark.servers
+
+PACKAGE = "oauth-mocks==0.1.0"
+
+
+def _python() -> str:
+    """An interpreter that is new enough."""
+    if sys.version_info >= (3, 12):
+        return sys.executable
+    root = Path(os.environ.get("PYENV_ROOT") or Path.home() / ".pyenv")
+    known = sorted(map(str, root.glob("versions/3.1[2-9].*/bin/python")))
+    named = [shutil.which(f"python3.{minor}") for minor in range(12, 20)]
+    for candidate in [*known, *named]:
+        if candidate and subprocess.run([candidate, "-c", ""], capture_output=True).returncode == 0:
+            return candidate
+    lacking("Python 3.12 or newer")
+
+
+@pytest.fixture(scope="module")
+def peer() -> Iterator[str]:
+    uv = shutil.which("uv") or str(Path(sys.executable).with_name("uv"))
+    if not Path(uv).exists():
+        lacking("uv: pip install uv")
+    command = [uv, "run", "--quiet", "--no-project", "--python", _python(), "--with", PACKAGE]
+    made = subprocess.run([*command, "oauth-mocks", "--version"], capture_output=True, text=True)
+    if made.returncode:
+        lacking(f"{PACKAGE}: {made.stderr[-1000:]}")
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    arguments = ["oauth-mocks", "--provider", "github", "--port", str(port)]
+    process = subprocess.Popen(
+        [*command, *arguments], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
+    url = f"http://127.0.0.1:{port}"
+    try:
+        _wait_for(url, process)
+        yield url
+    finally:
+        process.terminate()
+        process.wait(20)
+
+
+def _wait_for(url: str, process: subprocess.Popen[bytes]) -> None:
+    until = time.monotonic() + 30
+    while time.monotonic() < until:
+        assert process.poll() is None, "the stand-in ended"
+        try:
+            if httpx.get(f"{url}/api").status_code == 200:
+                return
+        except httpx.TransportError:
+            time.sleep(0.05)
+    pytest.fail("the stand-in did not start")
+
+
+@pytest.fixture
+def settings() -> Settings:
+    return Settings()
+
+
+@pytest_asyncio.fixture
+async def house(peer: str, settings: Settings) -> AsyncIterator[SignInHouse]:
+    clock = ManualClock()
+    kv = MemoryKeyValueStore(clock)
+    sender = HttpxSender()
+    cipher = AesGcmCipher([generate_key()])
+    yield SignInHouse(kv, kv, clock, cipher, sender, [GitHub("id-1", "secret-1", peer)], settings)
+    await sender.aclose()
+
+
+@pytest_asyncio.fixture
+async def browser(house: SignInHouse) -> AsyncIterator[Browser]:
+    work = Work()
+    yield Browser(house.handler(), work)
+    await work.drain(30)
+
+
+async def go(browser: Browser, email: str) -> str:
+    """Fill in the stand-in's form; where it sends the person back to."""
+    url = location(await browser.get("/api/auth/github/login?return_to=/chat"))
+    async with httpx.AsyncClient() as person:
+        shown = await person.get(url)
+        assert shown.status_code == 200
+        sent = await person.post(url.partition("?")[0], data={**query_of(url), "email": email})
+    assert sent.status_code == 302
+    return str(sent.headers["location"])
+
+
+async def test_a_person_signs_in_and_out(browser: Browser) -> None:
+    assert location(await browser.get(await go(browser, "ann@corp.example"))) == "/chat"
+    user = (await browser.send("GET", "/api/auth/session")).json["user"]
+    assert (user["login"], user["name"], user["email"]) == ("ann", "Ann", "ann@corp.example")
+    assert (await browser.send("POST", "/api/auth/logout")).status == 204
+    assert (await browser.send("GET", "/api/auth/session")).json["user"] is None
+
+
+@pytest.mark.parametrize("settings", [Settings(allowed_email_domains=("corp.example",))])
+async def test_an_address_that_isn_t_verified_opens_nothing(browser: Browser) -> None:
+    answer = await browser.get(await go(browser, "unverified@corp.example"))
+    assert location(answer) == "/?sign_in_error=sign_in_not_allowed"
+    assert SESSION not in browser.cookies
+    assert location(await browser.get(await go(browser, "ann@corp.example"))) == "/chat"
+
+
+async def test_a_code_that_it_doesn_t_know_is_refused(browser: Browser) -> None:
+    back = await go(browser, "ann@corp.example")
+    forged = back.replace(query_of(back)["code"], "forged")
+    assert location(await browser.get(forged)) == "/?sign_in_error=sign_in_refused"
+
+
+async def test_a_refresh_that_is_refused_with_a_status_of_200_is_refused(
+    house: SignInHouse,
+) -> None:
+    (provider,) = house.providers
+    exchange = provider.refresh(Grant("any", 0.0, "fail-refresh-token"), now=0.0)
+    with pytest.raises(SignInRefusedError):
+        await perform(exchange, house.sender)
