@@ -1,6 +1,8 @@
 // Why it exists: every request to the server goes through here, so that errors have one shape.
-// Law: a refused request becomes an ApiError that carries the server's own words and request id;
-// ids and paths are escaped segment by segment.
+// Laws: a refused request becomes an ApiError whose message is a sentence, with the server's request id;
+// a 401 tells whoever asked to be told; ids and paths are escaped segment by segment.
+
+import { sentenceOf } from "./sentences.js";
 
 export class ApiError extends Error {
   name = "ApiError";
@@ -9,6 +11,13 @@ export class ApiError extends Error {
     super(message);
     Object.assign(this, { status, code, field, requestId, retryAfter });
   }
+}
+
+let signedOut = () => {};
+
+/** Call `work` whenever the server doesn't know any more who is asking. */
+export function whenSignedOut(work) {
+  signedOut = work;
 }
 
 async function request(path, { method = "GET", body, headers = {}, signal } = {}) {
@@ -24,6 +33,7 @@ async function request(path, { method = "GET", body, headers = {}, signal } = {}
     if (error.name === "AbortError") throw error;
     throw new ApiError("The server can't be reached. Is it still running?");
   }
+  if (response.status === 401) signedOut();
   if (!response.ok) throw await errorOf(response);
   return response;
 }
@@ -32,10 +42,9 @@ async function errorOf(response) {
   const body = await response.json().catch(() => null);
   const error = body?.error ?? {};
   const retryAfter = Number(response.headers.get("retry-after")) || null;
-  let message = error.message || `The server answered ${response.status}.`;
-  if (retryAfter) message += ` Try again in ${retryAfter} s.`;
-  return new ApiError(message, {
-    status: response.status,
+  const { status } = response;
+  return new ApiError(sentenceOf({ status, code: error.code, message: error.message, retryAfter }), {
+    status,
     code: error.code ?? "http_error",
     field: error.field ?? null,
     requestId: error.requestId ?? response.headers.get("x-request-id"),
@@ -69,8 +78,10 @@ export const deleteProject = (id) => request(`/api/projects/${segment(id)}`, { m
 export const exportUrl = (id) => `/api/projects/${segment(id)}/export`;
 export const openPreview = (id) => json(`/api/projects/${segment(id)}/preview`, { method: "POST", body: {} });
 
-export async function fileText(id, path) {
-  const response = await request(`/api/projects/${segment(id)}/files/${segments(path)}`);
+export const fileText = (id, path) => textAt(`/api/projects/${segment(id)}/files/${segments(path)}`);
+
+async function textAt(path) {
+  const response = await request(path);
   const bytes = new Uint8Array(await response.arrayBuffer());
   // A NUL in the first bytes is what git too takes for "binary".
   if (bytes.subarray(0, 8000).includes(0)) return null;
@@ -89,6 +100,42 @@ export const stopTurn = (id) => json(`/api/chat/${segment(id)}/stop`, { method: 
 
 export const enhance = (message, model, signal) =>
   request("/api/enhancer", { method: "POST", body: model ? { message, model } : { message }, signal });
+
+// ---- who is here ----
+
+export const session = () => json("/api/auth/session");
+export const signOut = () => request("/api/auth/logout", { method: "POST" });
+export const sessions = async () => (await json("/api/auth/sessions")).sessions;
+export const endSession = (id) => request(`/api/auth/sessions/${segment(id)}`, { method: "DELETE" });
+export const endOtherSessions = () => request("/api/auth/sessions", { method: "DELETE" });
+
+// ---- what belongs to them ----
+
+export const apiKeys = async () => (await json("/api/auth/keys")).keys;
+export const createApiKey = (body) => json("/api/auth/keys", { method: "POST", body });
+export const revokeApiKey = (id) => request(`/api/auth/keys/${segment(id)}`, { method: "DELETE" });
+
+export const secrets = async () => (await json("/api/secrets")).secrets;
+export const putSecret = (name, value) => json(`/api/secrets/${segment(name)}`, { method: "PUT", body: { value } });
+export const deleteSecret = (name) => request(`/api/secrets/${segment(name)}`, { method: "DELETE" });
+
+/** `{version, preferences, etag}` */
+export const preferences = async () => tagged(await request("/api/preferences"));
+export const changePreferences = async (patch, etag) =>
+  tagged(await request("/api/preferences", { method: "PATCH", body: patch, headers: etag ? { "if-match": etag } : {} }));
+const tagged = async (response) => ({ ...(await response.json()), etag: response.headers.get("etag") });
+
+export const accountExportUrl = "/api/account/export";
+export const deleteAccount = (userId) => json("/api/account", { method: "DELETE", body: { confirm: userId } });
+
+// ---- links: `kind` is "projects" or "chats" ----
+
+export const shares = async (kind, id) => (await json(`/api/${kind}/${segment(id)}/shares`)).shares;
+export const createShare = (kind, id, body) => json(`/api/${kind}/${segment(id)}/shares`, { method: "POST", body });
+export const revokeShare = (id) => request(`/api/shares/${segment(id)}`, { method: "DELETE" });
+export const shared = (token) => json(`/api/shared/${segment(token)}`);
+export const sharedFileText = (token, path) => textAt(`/api/shared/${segment(token)}/files/${segments(path)}`);
+export const sharedExportUrl = (token) => `/api/shared/${segment(token)}/export`;
 
 /** An id that the server accepts; `crypto.randomUUID` is missing on plain-http hosts other than loopback. */
 export function newId() {
