@@ -40,8 +40,11 @@ class ActionRow {
   #reason = h("p", { class: "action-reason", hidden: true });
   #details = h("details", { class: "action-text", hidden: true }, h("summary", {}, "Show the text"), h("pre", { tabindex: 0 }, h("code")));
   #path = null;
+  #openFile;
 
+  /** `openFile(path)`; null where files can't be opened. */
   constructor(openFile) {
+    this.#openFile = openFile;
     this.#open.addEventListener("click", () => openFile(this.#path));
     const line = h("div", { class: "action-line" }, h("span", { class: "action-icon" }), this.#open, this.#command, this.#state);
     this.element.append(line, this.#reason, this.#details);
@@ -56,7 +59,7 @@ class ActionRow {
     const isFile = action.type === "file" || action.type === "edit";
     const name = action.filePath || (isFile ? "A file without a name" : "");
     this.#open.hidden = !name;
-    this.#open.disabled = !action.filePath;
+    this.#open.disabled = !action.filePath || !this.#openFile;
     setText(this.#open, name);
     this.#command.hidden = isFile;
     if (!isFile) setText(this.#command, (text || action.type || "").trim());

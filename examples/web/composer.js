@@ -15,7 +15,7 @@ export class Composer {
   #original = null; // the prompt before Enhance
   #enhancing = null; // AbortController
 
-  /** `actions`: send(text) -> promise, stop(), say(text), fail(error), model(). */
+  /** `actions`: send(text) -> promise, stop(), say(text), fail(error), model(), preferences(). */
   constructor(parts, actions) {
     this.#parts = parts;
     this.#box = parts.prompt;
@@ -80,6 +80,15 @@ export class Composer {
   async submit() {
     const text = this.#box.value.trim();
     if (text === "" || this.running || this.#enhancing) return;
+    const conversation = this.#conversation;
+    if (this.#original === null && this.#actions.preferences().enhanceOnSend) {
+      const better = await this.#enhance();
+      if (!better || conversation !== this.#conversation) return;
+    }
+    await this.#send(this.#box.value.trim());
+  }
+
+  async #send(text) {
     const chat = this.#chat;
     const conversation = this.#conversation;
     const original = this.#original;
@@ -126,10 +135,10 @@ export class Composer {
 
   #key(event) {
     if (event.isComposing) return;
-    if (event.key === "Enter" && !event.shiftKey && !event.altKey) {
-      event.preventDefault();
-      this.submit();
-    }
+    if (event.key !== "Enter" || event.shiftKey || event.altKey) return;
+    if (this.#actions.preferences().sendKey === "mod+enter" && !event.ctrlKey && !event.metaKey) return;
+    event.preventDefault();
+    this.submit();
   }
 
   /** Esc anywhere: first an Enhance under way, then a reply. */
@@ -138,6 +147,7 @@ export class Composer {
     else if (this.running) this.#actions.stop();
   }
 
+  /** Whether a better prompt stands in the box now. */
   async #enhance() {
     const original = this.#box.value;
     const conversation = this.#conversation;
@@ -145,17 +155,19 @@ export class Composer {
     this.#box.readOnly = true;
     this.#actions.say("Enhancing the prompt");
     this.#actions.changed();
-    let better = "";
+    let better = false;
+    let text = "";
     try {
       const response = await api.enhance(original, this.#actions.model(), abort.signal);
       const decoder = new TextDecoder();
       for await (const chunk of chunksOf(response)) {
-        better += decoder.decode(chunk, { stream: true });
-        if (conversation === this.#conversation) this.#write(better);
+        text += decoder.decode(chunk, { stream: true });
+        if (conversation === this.#conversation) this.#write(text);
         this.#box.scrollTop = this.#box.scrollHeight;
       }
-      if (better.trim() === "") throw new api.ApiError("Nothing came back; your prompt is unchanged.");
+      if (text.trim() === "") throw new api.ApiError("Nothing came back; your prompt is unchanged.");
       if (conversation === this.#conversation) this.#original = original;
+      better = true;
       this.#actions.say("Prompt enhanced. Undo brings the original back");
     } catch (error) {
       if (conversation === this.#conversation) this.#write(original);
@@ -168,6 +180,7 @@ export class Composer {
     if (conversation === this.#conversation) this.#keep();
     this.#actions.changed();
     this.focus();
+    return better;
   }
 
   #undo() {

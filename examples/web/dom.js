@@ -64,12 +64,14 @@ export function oncePerFrame(work) {
   };
 }
 
-/** Roving focus for a row of tabs: arrows, Home and End move and choose (ARIA tabs pattern). */
+/** Roving focus for a row (or column) of tabs: arrows, Home and End move and choose (ARIA tabs pattern). */
 export function arrowTabs(tablist, choose) {
   tablist.addEventListener("keydown", (event) => {
     const tabs = [...tablist.querySelectorAll('[role="tab"]')];
     const at = tabs.indexOf(document.activeElement);
-    const to = { ArrowRight: at + 1, ArrowLeft: at - 1, Home: 0, End: tabs.length - 1 }[event.key];
+    const moves = { ArrowRight: at + 1, ArrowLeft: at - 1, Home: 0, End: tabs.length - 1 };
+    if (tablist.getAttribute("aria-orientation") === "vertical") Object.assign(moves, { ArrowDown: at + 1, ArrowUp: at - 1 });
+    const to = moves[event.key];
     if (at < 0 || to === undefined) return;
     event.preventDefault();
     const tab = tabs[(to + tabs.length) % tabs.length];

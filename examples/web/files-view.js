@@ -2,7 +2,6 @@
 // Laws: a file being written lies over the saved one until the project was read again; a text is fetched
 // once per content hash; the view follows the writing until the reader picks a file.
 
-import * as api from "./api.js";
 import { h, setAttribute, setText } from "./dom.js";
 import { fillIcon } from "./icons.js";
 import { languageOf, onHighlighter, showCode } from "./highlight.js";
@@ -27,8 +26,11 @@ export class FilesView {
   #conversation = null;
   #timer = null;
   #asked = null;
+  #read;
 
-  constructor(panel, { copy }) {
+  /** `read(conversation, path)` gives a saved file's text, or null for one that isn't text. */
+  constructor(panel, { copy, read }) {
+    this.#read = read;
     fillIcon(this.#copy, "copy");
     this.#copy.addEventListener("click", () => copy(this.#shown.text ?? ""));
     this.#scroller = h("div", { class: "code-scroll", tabindex: 0, role: "region", "aria-label": "Code" }, this.#numbers, h("pre", { class: "code-text" }, this.#code));
@@ -95,7 +97,7 @@ export class FilesView {
   async #fetch(kind, path) {
     this.#asked = kind;
     try {
-      this.#texts.set(kind, await api.fileText(this.#conversation.projectId, path));
+      this.#texts.set(kind, await this.#read(this.#conversation, path));
     } catch (error) {
       this.#texts.set(kind, error);
     }

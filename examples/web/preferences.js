@@ -90,9 +90,10 @@ export class Preferences {
     return this.#load().version;
   }
 
-  /** Call `listener(value)` now and after every change. */
-  watch(listener) {
+  /** Call `listener(value)` now and after every change, until `signal` says stop. */
+  watch(listener, { signal } = {}) {
     this.#listeners.add(listener);
+    signal?.addEventListener("abort", () => this.#listeners.delete(listener));
     listener(this.value);
   }
 

@@ -4,17 +4,7 @@
 import * as api from "./api.js";
 import { h, setAttribute, setText, syncList } from "./dom.js";
 import { fillIcon } from "./icons.js";
-
-const relative = new Intl.RelativeTimeFormat("en", { numeric: "auto", style: "short" });
-const STEPS = [["minute", 60], ["hour", 3600], ["day", 86400], ["week", 604800], ["month", 2629800], ["year", 31557600]];
-
-export function ago(iso, now = Date.now()) {
-  const seconds = Math.max(0, (now - Date.parse(iso)) / 1000);
-  if (!Number.isFinite(seconds)) return "";
-  if (seconds < 60) return "now";
-  const [unit, size] = STEPS.findLast(([, step]) => seconds >= step);
-  return relative.format(-Math.round(seconds / size), unit);
-}
+import { ago } from "./times.js";
 
 class Row {
   element = h("li", { class: "side-row" });

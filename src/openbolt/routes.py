@@ -91,7 +91,7 @@ class Tiers:
         own = [*private, *scoped_routes(routes)]
         return cls(
             tuple(limit_routes(_unguarded(graph, show), graph.limits)),
-            (*limit_routes(_sign_in(graph), graph.limits), *public_routes),
+            (*limit_routes(without_forms(_sign_in(graph)), graph.limits), *public_routes),
             tuple(evolve(r, handler=with_account(r.handler, graph.accounts)) for r in own),
         )
 

@@ -142,6 +142,9 @@ class Settings:
             path in a sandbox.
         allowed_hosts: Host names that the application answers for; any port, unless one is named.
         trusted_origins: Other origins that may write, as ``https://app.example``.
+        upstreams: Servers that ``/api/proxy`` forwards to, as JSON by name; see
+            ``docs/how-to/proxy.md``.
+        upstream_secrets: The operator's secrets that upstreams name, as JSON: ``{"name": "value"}``.
         trusted_proxies: Addresses and networks of reverse proxies whose word on a client's address
             counts (``Forwarded``, ``X-Forwarded-For``), as ``10.0.0.0/8``; ``unix`` for one behind
             a Unix socket.
@@ -234,6 +237,10 @@ class Settings:
     preview_origin: str | None = field(default=None, validator=_preview_pattern)
     allowed_hosts: tuple[str, ...] = LOOPBACK_HOSTS
     trusted_origins: tuple[str, ...] = ()
+    upstreams: str = ""
+    _upstream_secrets: Hidden | None = field(
+        default=None, alias="upstream_secrets", converter=_hidden, repr=False
+    )
     trusted_proxies: tuple[str, ...] = ()
 
     sign_in_ttl: float = field(default=600.0, validator=_at_least(30))
@@ -316,6 +323,10 @@ class Settings:
     @property
     def password(self) -> str | None:
         return _shown(self._password)
+
+    @property
+    def upstream_secrets(self) -> str | None:
+        return _shown(self._upstream_secrets)
 
     @classmethod
     def from_mapping(cls, mapping: Mapping[str, str], /, **overrides: Any) -> Settings:

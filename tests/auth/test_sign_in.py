@@ -8,15 +8,20 @@ from __future__ import annotations
 
 import logging
 from collections.abc import AsyncIterator
+from typing import Literal
 from urllib.parse import urlencode
 
 import pytest
 import pytest_asyncio
 from attrs import evolve
 
-from openbolt import Settings
+from openbolt import Principal, Settings
+from openbolt.access import LocalUser, with_optional_principal
+from openbolt.auth.api_keys import ApiKeys
 from openbolt.auth.github import GitHub
 from openbolt.auth.oidc import OpenIdConnect
+from openbolt.auth.sign_in import ReadSession
+from openbolt.clock import SystemTokens
 from openbolt.lifetime import Work
 from openbolt.senders.httpx import HttpxSender
 from openbolt.testing import ManualClock
@@ -557,9 +562,47 @@ async def test_a_provider_that_can_t_be_asked_where_to_go_is_said(
 
 
 async def test_a_key_of_a_program_has_no_part_in_sessions(
-    browser: Browser, github: GitHubMock
+    house: SignInHouse, browser: Browser, github: GitHubMock
 ) -> None:
     await sign_in(browser, github)
-    bad = await browser.send("POST", "/api/auth/logout", {"authorization": "Bearer obk_x"})
-    assert bad.status == 401
-    assert await who(browser) is not None
+    user = await who(browser)
+    assert user is not None
+    keys = ApiKeys(house.kv, house.clock, SystemTokens(), house.settings)
+    key, made = await keys.create(Principal(user), name="CI", scopes=["chat"])
+    bearer = {"authorization": f"Bearer {key}"}
+    said = (await browser.send("GET", "/api/auth/session", bearer)).json
+    assert (said["method"], said["session"], said["user"]["login"]) == ("key", None, "Ann")
+    await keys.revoke(user, made.id)
+    assert (await browser.send("POST", "/api/auth/logout", bearer)).status == 401
+    assert await who(browser) == user
+
+
+async def test_signing_out_with_a_key_ends_no_session(
+    house: SignInHouse, browser: Browser, github: GitHubMock
+) -> None:
+    await sign_in(browser, github)
+    user, cookies = await who(browser), dict(browser.cookies)
+    assert user is not None
+    keys = ApiKeys(house.kv, house.clock, SystemTokens(), house.settings)
+    key, _ = await keys.create(Principal(user), name="CI", scopes=["chat"])
+    bearer = {"authorization": f"Bearer {key}"}
+    assert (await browser.send("POST", "/api/auth/logout", bearer)).status == 204
+    browser.cookies.update(cookies)
+    assert await who(browser) == user
+
+
+@pytest.mark.parametrize("otherwise", ["local", "password", "other"])
+async def test_whoever_needs_no_sign_in_is_said_too(
+    house: SignInHouse, otherwise: Literal["local", "password", "other"]
+) -> None:
+    read = ReadSession((), house.users, house.sessions, house.settings, otherwise)
+    handler = with_optional_principal(read, LocalUser())
+    said = (await Browser(handler, Work()).send("GET", "/api/auth/session")).json
+    assert (said["method"], said["providers"], said["session"]) == (otherwise, [], None)
+    assert said["user"] == {
+        "id": "local",
+        "name": "Local user",
+        "login": None,
+        "email": None,
+        "avatarUrl": None,
+    }

@@ -72,7 +72,7 @@ def test_deflate_without_its_header_unpacks_too(body: bytes, sizes: list[int]) -
 
 @pytest.mark.parametrize("more", [0, 1, 3, 256, 257])
 def test_what_zlib_holds_back_without_input_comes_too(more: int) -> None:
-    """After its last byte a body may still have repetitions to write that a piece had no room for."""
+    """After its last byte a body may still have to repeat what a piece had no room for."""
     body = bytes(CHUNK + more)
     packer = zlib.compressobj(9, wbits=-zlib.MAX_WBITS)
     packed = packer.compress(body) + packer.flush()

@@ -126,6 +126,11 @@ def test_more_than_a_burst_is_never_there_and_no_wait_is_named() -> None:
     assert (decision.allowed, decision.retry_after, decision.remaining) == (False, None, 30)
 
 
+def test_only_what_is_used_has_to_be_stored() -> None:
+    assert acquire(None, 0, CHAT, 0)[1] is None
+    assert acquire(None, 0, CHAT, 1)[1] == 2_000_000
+
+
 @pytest.mark.parametrize("cost", [-1, -100])
 def test_nobody_acquires_less_than_nothing(cost: int) -> None:
     with pytest.raises(InvalidRequestError, match="cost"):

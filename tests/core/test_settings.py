@@ -36,6 +36,7 @@ SECRETS = (
     "oidc_client_secret",
     "password",
     "secret_keys",
+    "upstream_secrets",
 )
 FIELDS = {str(attribute.alias): str(attribute.type) for attribute in attrs.fields(Settings)}
 NUMBERS = [name for name, kind in FIELDS.items() if kind in {"int", "float"}]

@@ -9,26 +9,16 @@ import pytest
 from attrs import evolve
 
 from openbolt import Dependencies, OpenBolt, Settings
-from openbolt.access import Scope, scoped, with_principal
-from openbolt.chat.recovery import Recovery
-from openbolt.chat.running import RunningTurns
+from openbolt.access import Scope, with_principal
 from openbolt.errors import BackendError, NotFoundError
-from openbolt.guards import answer_errors, with_request_id
 from openbolt.heads import HeadStore, KeyValueHeads, ObjectHeads
 from openbolt.history import Chat, ChatStore, Message
-from openbolt.http import Handler, Request, Response
+from openbolt.http import Request, Response
 from openbolt.projects.journal import JournalHead, JournalStore
 from openbolt.projects.store import Manifest, ProjectStore
-from openbolt.routing import ANY, Route, Router
+from openbolt.routing import Route, Router
 from openbolt.sharing import Shares
 from openbolt.sharing_handler import (
-    CreateShare,
-    ExportShared,
-    Links,
-    ListShares,
-    ReadShared,
-    ReadSharedFile,
-    RevokeShare,
     forgetting_shares,
 )
 from openbolt.testing import ManualClock, SequenceTokens
@@ -66,59 +56,10 @@ def shares(
 
 
 @pytest.fixture
-def app(
-    dependencies: Dependencies,
-    settings: Settings,
-    projects: ProjectStore,
-    chats: ChatStore,
-    shares: Shares,
-    heads: HeadStore,
-) -> Handler:
-    """The application, with its sharing kept in either place."""
+def app(dependencies: Dependencies, settings: Settings, heads: HeadStore) -> OpenBolt:
+    """Its heads in either place."""
     d = evolve(dependencies, authenticator=ByHeaders())
-    if isinstance(heads, ObjectHeads):
-        d = evolve(d, atomic=None)
-    whole = OpenBolt(d, settings)
-    handlers = {(route.method, route.template): route.handler for route in whole.routes}
-    delete_project = handlers["DELETE", "/api/projects/{id}"]
-    delete_chat = handlers["DELETE", "/api/chats/{id}"]
-    recovery = Recovery(JournalStore(d.kv), projects, chats, d.leases, RunningTurns())
-    links = Links(shares, projects, chats, recovery)
-    private = Router(
-        [
-            *(
-                Route(method, f"/api/{name}/{{id}}/shares", scoped(handler, "admin"))
-                for name, things in (("projects", projects), ("chats", chats))
-                for method, handler in (
-                    ("POST", CreateShare(shares, things)),
-                    ("GET", ListShares(shares, things)),
-                )
-            ),
-            Route("DELETE", "/api/shares/{id}", scoped(RevokeShare(shares), "admin")),
-            Route("DELETE", "/api/chats/{id}", forgetting_shares(delete_chat, shares, "chat")),
-            Route(
-                "DELETE",
-                "/api/projects/{id}",
-                forgetting_shares(delete_project, shares, "project"),
-            ),
-        ]
-    )
-    known = with_principal(private, d.authenticator)
-    unguarded = Router(
-        [
-            Route("GET", "/api/shared/{token}", ReadShared(links, d.leases)),
-            Route("GET", "/api/shared/{token}/files/{path:path}", ReadSharedFile(links)),
-            Route("GET", "/api/shared/{token}/export", ExportShared(links)),
-        ]
-    )
-    handler = Router(
-        [
-            *(Route(ANY, route.template, unguarded) for route in unguarded.routes),
-            *(Route(route.method, route.template, known) for route in private.routes),
-            Route(ANY, "/{path:path}", whole),
-        ]
-    )
-    return with_request_id(answer_errors(handler), d.tokens)
+    return OpenBolt(evolve(d, atomic=None) if isinstance(heads, ObjectHeads) else d, settings)
 
 
 @pytest.fixture(autouse=True)

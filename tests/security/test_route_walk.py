@@ -1,5 +1,6 @@
 """Every route that there is, walked as its owner, as another user, as nobody, with too few scopes,
-with forms, and from another origin.
+with forms, and from another origin; both where people sign in and where the application is told who
+they are.
 
 Each route is listed here by name, and one that isn't fails the walk: say in `ROUTES` whose things
 its path names, in `THINGS` how to get one, and which scope it asks of an API key.
@@ -7,17 +8,21 @@ its path names, in `THINGS` how to get one, and which scope it asks of an API ke
 
 from __future__ import annotations
 
+import json
 import re
-from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
 from typing import Any, Literal
 
 import pytest
-from attrs import evolve, frozen
+from attrs import evolve, field, frozen
 
-from openbolt import Dependencies, OpenBolt, Settings
+from openbolt import Dependencies, OpenBolt, Principal, Settings
 from openbolt.access import SCOPES, Scope
+from openbolt.auth.api_keys import ApiKeys
+from openbolt.auth.github import GitHub
 from openbolt.auth.session_store import KeyValueSessionStore
 from openbolt.auth.sessions import Sessions, public_id
+from openbolt.protocols import OutboundRequest, OutboundResponse
 from openbolt.testing import PlainCipher
 from tests.handlers.building import Answer, Caller, Chatter
 from tests.handlers.scoping import ByHeaders
@@ -26,6 +31,7 @@ ORIGIN = "https://pages.example"
 HER_TITLE = "Her secret plan"
 HER_PAGE = "her secret page"
 PARAMETER = re.compile(r"\{[^}]+\}")
+USED = re.compile(r'"lastUsedAt":[^,}]*')
 
 Thing = Literal["chat", "project", "preview", "share", "link", "key", "session", "secret", "issuer"]
 
@@ -40,7 +46,7 @@ class Walked:
         scopes: What it asks of an API key; None: it takes none. Nothing where it isn't private.
         thing: What its path names; None: nobody's in particular. (Whoever holds a ``preview`` or
             ``link`` may read by it; an ``issuer`` is nobody's.)
-        body: The JSON that its owner sends.
+        body: The JSON that its owner sends; ``{user}`` in it is who asks.
         silent: It says nothing (204) of another's thing, rather than 404.
     """
 
@@ -108,8 +114,25 @@ ROUTES: dict[str, Walked] = {
     "DELETE /api/chats/{id}": private("chat", thing="chat"),
     "DELETE /api/projects/{id}": private("projects", thing="project"),
     "POST /api/auth/logout": Walked("open"),
-    "DELETE /api/account": private("admin"),
+    "DELETE /api/account": private("admin", body={"confirm": "{user}"}),
 }
+
+
+class NoSender:
+    """An `HttpSender` that nobody is to use: no route here needs another server."""
+
+    def send(self, request: OutboundRequest, /) -> AbstractAsyncContextManager[OutboundResponse]:
+        raise AssertionError(request.url)
+
+
+Way = Literal["embedded", "signed-in"]
+
+
+@pytest.fixture(params=["embedded", "signed-in"])
+def way(request: pytest.FixtureRequest) -> Way:
+    """Who says who is asking: whoever embeds the application, or the application itself."""
+    found: Way = request.param
+    return found
 
 
 @pytest.fixture
@@ -118,9 +141,41 @@ def settings() -> Settings:
 
 
 @pytest.fixture
-def app(dependencies: Dependencies, settings: Settings) -> OpenBolt:
-    named = evolve(dependencies, authenticator=ByHeaders(), cipher=PlainCipher())
-    return OpenBolt(named, settings)
+def app(dependencies: Dependencies, settings: Settings, way: Way) -> OpenBolt:
+    whole = evolve(dependencies, authenticator=ByHeaders(), cipher=PlainCipher())
+    if way == "signed-in":
+        people = (GitHub("id", "secret"),)
+        whole = evolve(whole, identity_providers=people, sender=NoSender())
+    return OpenBolt(whole, settings)
+
+
+@frozen
+class Credentials:
+    """What callers bring to say who they are."""
+
+    way: Way
+    sessions: Sessions
+    keys: ApiKeys
+    _known: dict[tuple[str, str | None], dict[str, str]] = field(factory=dict, init=False)
+
+    async def of(self, user: str | None, scopes: str | None = None) -> dict[str, str]:
+        """The header fields of a user's browser; of a program of theirs, where there are scopes."""
+        if user is None:
+            return {}
+        if (user, scopes) not in self._known:
+            self._known[user, scopes] = await self._make(user, scopes)
+        return self._known[user, scopes]
+
+    async def _make(self, user: str, scopes: str | None) -> dict[str, str]:
+        if self.way == "embedded":
+            known = {"x-test-user": user}
+            return known if scopes is None else {**known, "x-test-scopes": scopes}
+        if scopes is None:
+            token, _ = await self.sessions.start(user)
+            return {"cookie": f"openbolt-session={token}"}
+        held = [scope for scope in SCOPES if scope in scopes.split()]
+        key, _ = await self.keys.create(Principal(user), name="Walked", scopes=held)
+        return {"authorization": f"Bearer {key}"}
 
 
 @frozen
@@ -129,7 +184,8 @@ class Walk:
 
     call: Caller
     routes: tuple[str, ...]
-    things: dict[Thing, str]
+    credentials: Credentials
+    things: dict[Thing, str] = field(factory=dict, init=False)
 
     def target(self, route: str, *, unknown: bool = False) -> str:
         """The route's path with Ann's id in it, or with one that nobody has."""
@@ -140,13 +196,33 @@ class Walk:
         return PARAMETER.sub("index.html", PARAMETER.sub(first, template, count=1))
 
     async def ask(
-        self, route: str, /, *, user: str | None, unknown: bool = False, **headers: str
+        self,
+        route: str,
+        /,
+        *,
+        user: str | None,
+        scopes: str | None = None,
+        unknown: bool = False,
+        kind: str | None = None,
     ) -> Answer:
-        """The answer; header names are written with ``_``."""
-        method = route.partition(" ")[0]
-        fields = {name.replace("_", "-"): value for name, value in headers.items()}
-        target = self.target(route, unknown=unknown)
-        return await self.call(method, target, user=user, json=ROUTES[route].body, headers=fields)
+        """The answer to a user, or to a program of theirs; ``kind`` replaces the content type."""
+        headers = await self.credentials.of(user, scopes)
+        if kind is not None:
+            headers = {**headers, "content-type": kind}
+        return await self.call(
+            route.partition(" ")[0],
+            self.target(route, unknown=unknown),
+            user=None,
+            json=_filled(ROUTES[route].body, user),
+            headers=headers,
+        )
+
+    async def make(self, method: str, target: str, body: object = None) -> Any:
+        """What Ann is answered when she makes something."""
+        headers = await self.credentials.of("ann")
+        answer = await self.call(method, target, json=body, user=None, headers=headers)
+        assert answer.status in {200, 201}, (target, answer.text)
+        return answer.json
 
     def where(self, **wanted: object) -> list[str]:
         """The routes that there are, of some kind, in the order of `ROUTES`."""
@@ -158,61 +234,73 @@ class Walk:
         ]
 
 
+def _filled(body: object, user: str | None) -> object:
+    return json.loads(json.dumps(body).replace("{user}", user or "nobody"))
+
+
 @pytest.fixture
 async def walk(
-    app: OpenBolt, call: Caller, chat: Chatter, dependencies: Dependencies, settings: Settings
+    app: OpenBolt,
+    call: Caller,
+    chat: Chatter,
+    dependencies: Dependencies,
+    settings: Settings,
+    way: Way,
 ) -> Walk:
+    d = dependencies
+    sessions = Sessions(KeyValueSessionStore(d.kv, d.clock), d.clock, d.tokens, settings)
+    credentials = Credentials(way, sessions, ApiKeys(d.kv, d.clock, d.tokens, settings))
     routes = tuple(f"{route.method} {route.template}" for route in app.routes)
-    hers = await chat(HER_TITLE, files={"index.html": HER_PAGE})
-    things: dict[Thing, str] = {
-        "chat": hers.chat_id,
-        "project": hers.project_id,
-        "issuer": "nobody",
-    }
-
-    async def made(route: str, take: Callable[[Any], str], body: object = None) -> str:
-        """What Ann gets from a route; a route that there isn't has no things."""
-        if route not in routes:
-            return "none"
-        method, _, target = route.replace("{id}", hers.project_id).partition(" ")
-        answer = await call(method, target, json=body)
-        assert answer.status in {200, 201, 204}, (route, answer.text)
-        return take(answer.json if answer.body else None)
-
-    async def session() -> str:
-        d = dependencies
-        store = KeyValueSessionStore(d.kv, d.clock)
-        _, record = await Sessions(store, d.clock, d.tokens, settings).start("ann")
-        return public_id(record)
-
-    sharing = "POST /api/projects/{id}/shares"
-    things["preview"] = await made(
-        "POST /api/projects/{id}/preview", lambda said: said["sandboxUrl"].split("/")[2]
+    walk = Walk(call, routes, credentials)
+    for user in ("ann", "bob"):
+        await credentials.of(user)
+    for known in ROUTES.values():  # all of them before anything is compared
+        for scopes in _too_few(known):
+            await credentials.of("ann", scopes)
+    files = {"index.html": HER_PAGE}
+    hers = await chat(HER_TITLE, files=files, user=None, headers=await credentials.of("ann"))
+    project = f"/api/projects/{hers.project_id}"
+    preview = await walk.make("POST", f"{project}/preview")
+    share = await walk.make("POST", f"{project}/shares")
+    key = await walk.make("POST", "/api/auth/keys", NEW_KEY)
+    await walk.make("PUT", "/api/secrets/hers", {"value": "sk-hers-0123456789"})
+    _, session = await sessions.start("ann")
+    walk.things.update(
+        chat=hers.chat_id,
+        project=hers.project_id,
+        preview=preview["sandboxUrl"].split("/")[2],
+        share=share["id"],
+        link=share["token"],
+        key=key["id"],
+        session=public_id(session),
+        secret="hers",
+        issuer="nobody",
     )
-    things["share"] = await made(sharing, lambda said: said["id"])
-    things["link"] = await made(sharing, lambda said: said["token"])
-    things["key"] = await made("POST /api/auth/keys", lambda said: said["id"], NEW_KEY)
-    things["session"] = await session()
-    # Named so that nobody else's has the name, though names are a user's own.
-    if "PUT /api/secrets/{name}" in routes:
-        answer = await call("PUT", "/api/secrets/hers", json={"value": "sk-hers-0123456789"})
-        assert answer.status in {200, 201, 204}
-    things["secret"] = "hers"
-    return Walk(call, routes, things)
+    return walk
 
 
-async def her_things(walk: Walk) -> dict[str, bytes]:
-    """All that Ann can read."""
-    return {
-        route: (await walk.ask(route, user="ann")).body
-        for route in walk.where(who="private")
-        if route.startswith("GET ")
+def _too_few(known: Walked) -> list[str]:
+    """Scopes of keys that a route refuses: each lacks one that it asks for."""
+    needed = known.scopes
+    if needed is None:
+        return [" ".join(SCOPES)]
+    return [" ".join(scope for scope in SCOPES if scope != missing) for missing in needed]
+
+
+async def her_things(walk: Walk) -> dict[str, str]:
+    """All that Ann can read (her export holds the same once more), but for when it was used."""
+    read = [route for route in walk.where(who="private") if route.startswith("GET ")]
+    answers = {
+        route: await walk.ask(route, user="ann") for route in read if not route.endswith("/export")
     }
+    return {route: USED.sub("", answer.text) for route, answer in answers.items()}
 
 
-def test_every_route_is_known_to_the_walk(app: OpenBolt) -> None:
-    unknown = {f"{route.method} {route.template}" for route in app.routes} - ROUTES.keys()
-    assert unknown == set(), "say in ROUTES what the walk has to know of it"
+def test_every_route_is_known_to_the_walk_and_no_other(app: OpenBolt, way: Way) -> None:
+    routes = {f"{route.method} {route.template}" for route in app.routes}
+    assert routes - ROUTES.keys() == set(), "say in ROUTES what the walk has to know of it"
+    if way == "signed-in":
+        assert ROUTES.keys() - routes == set(), "there is no such route any more"
 
 
 def test_every_route_with_a_name_in_its_path_says_whose_it_is() -> None:
@@ -270,12 +358,11 @@ async def test_nobody_is_let_in_without_signing_in(walk: Walk) -> None:
 async def test_a_key_without_the_scope_is_refused_on_every_route(walk: Walk) -> None:
     before = await her_things(walk)
     for route in walk.where(who="private"):
-        needed = ROUTES[route].scopes
-        for missing in needed or SCOPES:
-            held = " ".join(scope for scope in SCOPES if scope != missing or needed is None)
-            answer = await walk.ask(route, user="ann", x_test_scopes=held)
+        for held in _too_few(ROUTES[route]):
+            answer = await walk.ask(route, user="ann", scopes=held)
             assert answer.error == (403, "scope_missing", None), (route, held)
-            assert needed is None or repr(missing) in answer.json["error"]["message"], route
+            named = {scope for scope in SCOPES if scope in answer.json["error"]["message"]}
+            assert named.isdisjoint(held.split()), "it names what is missing"
     assert await her_things(walk) == before
 
 
@@ -283,7 +370,7 @@ async def test_a_key_with_the_scope_is_taken_on_every_route(walk: Walk) -> None:
     for route in walk.where(who="private"):
         needed = ROUTES[route].scopes
         if needed is not None:
-            answer = await walk.ask(route, user="ann", x_test_scopes=" ".join(needed))
+            answer = await walk.ask(route, user="ann", scopes=" ".join(needed))
             assert answer.status not in {401, 404, 405, 415}, (route, answer.text)
             assert b"scope_missing" not in answer.body, (route, answer.text)
     await walk.call.settle()
@@ -296,8 +383,9 @@ async def test_no_route_takes_what_a_form_can_send(walk: Walk, kind: str) -> Non
     before = await her_things(walk)
     for route in [*walk.where(who="private"), *walk.where(who="open")]:
         if route.startswith(("POST ", "PUT ", "PATCH ")):
-            answer = await walk.ask(route, user="ann", content_type=kind)
-            assert answer.error == (415, "unsupported_media_type", None), route
+            answer = await walk.ask(route, user="ann", kind=kind)
+            assert answer.status == 415, route
+            assert answer.error == (415, "unsupported_media_type", None)
     assert await her_things(walk) == before
 
 

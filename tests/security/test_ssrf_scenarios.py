@@ -374,6 +374,15 @@ async def test_a_redirect_that_half_of_the_libraries_cannot_read_is_refused(
     assert network.addresses == [OUTSIDE]
 
 
+@pytest.mark.parametrize("sender", [AiohttpSender], indirect=True)
+async def test_a_location_of_bytes_that_are_no_text_leads_nowhere(
+    sender: Sender, outside: ScriptedServer, network: Connections
+) -> None:
+    outside.script = redirecting((302, "/caf\xe9"))
+    error = await Guarded(sender, outside, {}).refused(outside.url("/", host="good.example"))
+    assert (error.reason, network.addresses) == ("malformed", [OUTSIDE])
+
+
 def _on_the_wire(location: str, server: ScriptedServer) -> str:
     return location.format(port=server.port).encode().decode("latin-1")
 
