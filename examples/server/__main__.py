@@ -57,6 +57,7 @@ def _serve(settings: Settings, options: argparse.Namespace) -> None:
         host=options.host,
         port=options.port,
         log_level="warning",
+        proxy_headers=False,  # whose word counts is a setting: trusted_proxies
         server_header=False,
         timeout_graceful_shutdown=5,
     )
@@ -73,6 +74,7 @@ def _serve_reloading(options: argparse.Namespace) -> None:
         reload=True,
         reload_dirs=["src", "examples"],
         reload_includes=["*.py", "*.js", "*.css", "*.html"],
+        proxy_headers=False,
         server_header=False,
         timeout_graceful_shutdown=5,
     )

@@ -1,17 +1,19 @@
-// Why it exists: the page's wiring: which conversation is on the screen, and who is told when it changes.
+// Why it exists: the builder's wiring: which conversation is on the screen, and who is told when it changes.
 // Law: state lives in the conversations and in `ui`; every view is drawn from them, once per frame.
 
+import { AccountMenu } from "./account-menu.js";
 import * as api from "./api.js";
 import { ChatView } from "./chat-view.js";
 import { Composer } from "./composer.js";
 import { Conversation } from "./conversation.js";
 import { arrowTabs, h, markTab, oncePerFrame, setAttribute, setText } from "./dom.js";
 import { FilesView } from "./files-view.js";
-import { fillIcon, fillIcons } from "./icons.js";
+import { fillIcon } from "./icons.js";
 import { PHONE, initSidebar, initSplitter } from "./layout.js";
 import { Preview } from "./preview.js";
+import { SettingsDialog } from "./settings.js";
+import { ShareDialog } from "./share.js";
 import { Sidebar } from "./sidebar.js";
-import { recall, remember } from "./storage.js";
 import { initTheme } from "./theme.js";
 
 const EXAMPLES = [
@@ -26,13 +28,16 @@ const EXAMPLES = [
 const $ = (id) => document.getElementById(id);
 const app = $("app");
 
+let person = null; // {user, signedIn, preferences, leave}, from boot.js
+let drawer, chat, files, preview, composer, sidebar, share;
 const conversations = new Map(); // id -> Conversation, those opened since the page was loaded
 let current = null;
 
 const ui = {
   models: { default: null, models: [], provider: null },
-  model: recall("model"),
-  mode: recall("mode") === "discuss" ? "discuss" : "build",
+  model: null,
+  mode: "build",
+  picked: new Set(), // "model", "mode": chosen in this tab, so that other tabs don't change it under the reader's hands
   chats: [],
   projects: [],
   tab: "preview",
@@ -50,18 +55,23 @@ const actions = {
     choose("code");
   },
   goOn: () => send("Please go on from where you stopped."),
-  regenerate: () => attempt(() => current.regenerate(settings())),
+  regenerate: () => attempt(() => current.regenerate(sendOptions())),
   async copy(text) {
-    try {
-      await navigator.clipboard.writeText(text);
-      say("Copied");
-    } catch {
-      fail(new Error("This browser doesn't let the page copy here."));
-    }
+    if (!(await copied(text))) fail(new Error("This browser doesn't let the page copy here."));
   },
 };
 
-const settings = () => ({ model: chosenModel(), mode: ui.mode });
+async function copied(text) {
+  try {
+    await navigator.clipboard.writeText(text);
+    say("Copied");
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+const sendOptions = () => ({ model: chosenModel(), mode: ui.mode });
 const chosenModel = () => (ui.models.models.some(({ id }) => id === ui.model) ? ui.model : null);
 
 async function attempt(work) {
@@ -82,7 +92,7 @@ async function send(text) {
   ui.tabChosen = false;
   files.release();
   chat.follow();
-  await conversation.send(text, settings());
+  await conversation.send(text, sendOptions());
   if (conversation === current && keyOf(conversation) === conversation.id) {
     history.replaceState(null, "", `#/chat/${conversation.id}`);
   }
@@ -115,9 +125,20 @@ async function refreshLists() {
 // ---- what happens in conversations ----
 
 function changed(conversation, frame) {
-  if (frame?.type === "turn-end") refreshLists();
+  if (frame?.type === "turn-end") {
+    refreshLists();
+    notify(conversation);
+  }
   if (conversation === current && frame) react(conversation, frame);
   draw();
+}
+
+function notify({ id, title, lastReply }) {
+  if (!person.preferences.value.notifications || !document.hidden || globalThis.Notification?.permission !== "granted") return;
+  const listed = ui.chats.find((each) => each.id === id);
+  const body = lastReply?.status === "complete" ? "The reply is complete." : "The reply has ended.";
+  const notification = new Notification(listed?.title || title || "openbolt", { body, tag: id });
+  notification.onclick = () => focus();
 }
 
 function react(conversation, frame) {
@@ -202,6 +223,7 @@ const draw = oncePerFrame(() => {
   chat.update(current);
   files.update(current);
   preview.update(current);
+  $("share").hidden = !person.signedIn || isNew || (!current.loaded && !project);
   sidebar.update({
     chats: ui.chats,
     projects: ui.projects,
@@ -210,7 +232,7 @@ const draw = oncePerFrame(() => {
   });
   drawWorkbench(project);
   drawAlert();
-  drawSettings();
+  drawOptions();
 });
 
 function drawWorkbench(project) {
@@ -246,7 +268,7 @@ function drawAlert() {
   box.replaceChildren(h("span", {}, words), close);
 }
 
-function drawSettings() {
+function drawOptions() {
   const { models, provider } = ui.models;
   const notice = $("provider-notice");
   notice.hidden = !provider?.notice;
@@ -272,60 +294,92 @@ async function loadModels() {
 
 // ---- putting it together ----
 
-fillIcons(document);
-initTheme($("theme-toggle"));
-initSplitter({ app, splitter: $("splitter") });
-const drawer = initSidebar({ app, sidebar: $("sidebar"), scrim: $("scrim"), openButton: $("sidebar-open"), closeButton: $("sidebar-close") });
-const chat = new ChatView({ scroller: $("conversation"), list: $("messages"), jump: $("jump"), actions });
-const files = new FilesView($("panel-code"), { copy: actions.copy });
-const preview = new Preview($("panel-preview"));
-const composer = new Composer(
-  { form: $("composer"), prompt: $("prompt"), send: $("send"), stop: $("stop"), enhance: $("enhance"), undo: $("undo-enhance") },
-  { send, fail, say, changed: () => draw(), stop: () => current.stop(), model: chosenModel },
-);
-const sidebar = new Sidebar($("chat-list"), $("delete-dialog"), {
-  fail,
-  deleted({ chatId }) {
-    conversations.delete(chatId);
-    refreshLists();
-    if (chatId === current.id) location.hash = "#/";
-  },
-});
+const parts = (...ids) => Object.fromEntries(ids.map((id) => [id, $(id)]));
 
-$("suggestions").append(
-  ...EXAMPLES.map(([label, prompt]) => h("button", { type: "button", class: "chip", title: prompt, onclick: () => composer.suggest(prompt) }, label)),
-);
-$("mode").addEventListener("change", (event) => {
-  ui.mode = event.target.value;
-  remember("mode", ui.mode);
+function makeViews({ preferences }) {
+  initTheme($("theme-toggle"), preferences);
+  initSplitter({ app, splitter: $("splitter"), preferences });
+  drawer = initSidebar({ app, ...parts("sidebar", "scrim"), openButton: $("sidebar-open"), closeButton: $("sidebar-close"), preferences });
+  chat = new ChatView({ scroller: $("conversation"), list: $("messages"), jump: $("jump"), actions });
+  files = new FilesView($("panel-code"), { copy: actions.copy, read: ({ projectId }, path) => api.fileText(projectId, path) });
+  preview = new Preview($("panel-preview"));
+  composer = new Composer(
+    { form: $("composer"), undo: $("undo-enhance"), ...parts("prompt", "send", "stop", "enhance") },
+    { send, fail, say, changed: () => draw(), stop: () => current.stop(), model: chosenModel, preferences: () => preferences.value },
+  );
+  sidebar = new Sidebar($("chat-list"), $("delete-dialog"), {
+    fail,
+    deleted({ chatId }) {
+      conversations.delete(chatId);
+      refreshLists();
+      if (chatId === current.id) location.hash = "#/";
+    },
+  });
+  share = new ShareDialog($("share-dialog"), { copy: copied });
+}
+
+function makeAccount({ user, signedIn, preferences, leave }) {
+  const settings = new SettingsDialog($("settings"), { user, signedIn, preferences, leave, copy: copied });
+  new AccountMenu($("account"), { user, signedIn }, { settings: () => settings.open(), signOut: () => leave(api.signOut).catch(fail) });
+}
+
+function listen() {
+  $("suggestions").append(
+    ...EXAMPLES.map(([label, prompt]) => h("button", { type: "button", class: "chip", title: prompt, onclick: () => composer.suggest(prompt) }, label)),
+  );
+  $("mode").addEventListener("change", ({ target }) => pick("mode", target.value));
+  $("model").addEventListener("change", ({ target }) => pick("model", target.value));
+  $("share").addEventListener("click", () => share.open({ projects: current.project?.id ?? null, chats: current.loaded ? current.id : null }));
+  arrowTabs($("workbench-tabs"), (tab) => choose(tab.dataset.tab));
+  arrowTabs($("pane-tabs"), (tab) => {
+    if (tab.dataset.pane !== "chat") return choose(tab.dataset.pane);
+    ui.pane = "chat";
+    return draw();
+  });
+  $("new-chat").addEventListener("click", (event) => {
+    // Already on "#/": there will be no hashchange.
+    if (location.hash !== "" && location.hash !== "#/") return;
+    event.preventDefault();
+    route();
+  });
+  document.addEventListener("keydown", (event) => {
+    if (event.key !== "Escape" || event.isComposing || document.querySelector("dialog[open]")) return;
+    if (!drawer.dismiss()) composer.escape();
+  });
+  addEventListener("hashchange", () => (location.hash.startsWith("#/shared/") ? location.reload() : route()));
+  document.querySelector(".skip").addEventListener("click", (event) => {
+    event.preventDefault(); // the hash is the route
+    composer.focus();
+  });
+}
+
+function pick(name, value) {
+  ui[name] = value;
+  ui.picked.add(name);
+  person.preferences.change({ [name]: value });
   draw();
-});
-$("model").addEventListener("change", (event) => {
-  ui.model = event.target.value;
-  remember("model", ui.model);
-});
-arrowTabs($("workbench-tabs"), (tab) => choose(tab.dataset.tab));
-arrowTabs($("pane-tabs"), (tab) => {
-  if (tab.dataset.pane !== "chat") return choose(tab.dataset.pane);
-  ui.pane = "chat";
-  return draw();
-});
-$("new-chat").addEventListener("click", (event) => {
-  // Already on "#/": there will be no hashchange.
-  if (location.hash !== "" && location.hash !== "#/") return;
-  event.preventDefault();
-  route();
-});
-document.addEventListener("keydown", (event) => {
-  if (event.key !== "Escape" || event.isComposing || $("delete-dialog").open) return;
-  if (!drawer.dismiss()) composer.escape();
-});
-addEventListener("hashchange", route);
-document.querySelector(".skip").addEventListener("click", (event) => {
-  event.preventDefault(); // the hash is the route
-  composer.focus();
-});
+}
 
-route();
-loadModels();
-refreshLists();
+function follow({ model, mode, sendKey, codeFontSize, wordWrap }) {
+  for (const [name, value] of Object.entries({ model, mode })) if (!ui.picked.has(name)) ui[name] = value;
+  if (!ui.picked.has("model") && ui.models.models.length > 0) $("model").value = chosenModel() ?? ui.models.default;
+  app.style.setProperty("--code-size", `${codeFontSize}px`);
+  app.dataset.wrap = String(wordWrap);
+  $("prompt-hint").dataset.send = sendKey;
+  if (current) draw();
+}
+
+/** Show the builder to `{user, signedIn, preferences, leave}`; `problem` is a sentence to begin with. */
+export function start(here) {
+  person = here;
+  makeViews(here);
+  if (here.user) makeAccount(here);
+  listen();
+  here.preferences.watch(follow);
+  app.hidden = false;
+  document.querySelector(".skip").hidden = false;
+  route();
+  if (here.problem) fail(new Error(here.problem));
+  loadModels();
+  refreshLists();
+}

@@ -21,6 +21,7 @@ export class SettingsDialog {
   #dialog;
   #tabs;
   #panel = h("div", { class: "settings-panel", id: "settings-panel", role: "tabpanel", tabindex: 0 });
+  #parts = new Map(); // tab -> what it shows
   #context;
   #shown = new AbortController(); // aborted when the part that is shown goes
 
@@ -30,7 +31,7 @@ export class SettingsDialog {
     this.#context = context;
     const tabs = PARTS.filter((part) => context.signedIn || !part.signedIn).map((part) => {
       const tab = h("button", { type: "button", role: "tab", id: `settings-tab-${part.id}`, "aria-controls": "settings-panel", tabindex: -1 }, icon(part.icon), part.label);
-      tab.part = part;
+      this.#parts.set(tab, part);
       return tab;
     });
     this.#tabs = h("div", { class: "settings-tabs", role: "tablist", "aria-label": "Settings", "aria-orientation": "vertical" }, ...tabs);
@@ -61,7 +62,7 @@ export class SettingsDialog {
     markTab(this.#tabs, tab);
     tab.scrollIntoView({ block: "nearest", inline: "nearest" });
     this.#panel.setAttribute("aria-labelledby", tab.id);
-    this.#panel.replaceChildren(...tab.part.make({ ...this.#context, signal: this.#shown.signal }));
+    this.#panel.replaceChildren(...this.#parts.get(tab).make({ ...this.#context, signal: this.#shown.signal }));
     this.#panel.scrollTop = 0;
   }
 }

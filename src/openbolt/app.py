@@ -94,6 +94,6 @@ def _guarded(handler: Handler, show: ShowPreview, graph: Graph) -> Handler:
     # Errors are answered twice: here so that a trusted page can read them.
     handler = with_cors(answer_errors(handler), settings.trusted_origins)
     handler = only_hosts(handler, hosts)
-    handler = serve_preview_hosts(handler, show, settings)
+    handler = serve_preview_hosts(handler, show, settings, graph.limits)
     handler = with_security_headers(answer_errors(handler))
     return with_request_id(handler, graph.d.tokens)

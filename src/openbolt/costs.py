@@ -25,6 +25,12 @@ class Usage:
     cache_write_tokens: int = 0
     segments: int = 0
 
+    @property
+    def tokens(self) -> int:
+        """All that came in and out, cached ones included."""
+        cached = self.cache_read_tokens + self.cache_write_tokens
+        return self.input_tokens + cached + self.output_tokens
+
     def __add__(self, other: Usage) -> Usage:
         return Usage(
             self.input_tokens + other.input_tokens,

@@ -8,6 +8,7 @@ person wrote.
 from __future__ import annotations
 
 import asyncio
+import logging
 import re
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -16,21 +17,33 @@ from attrs import frozen
 
 from openbolt.access import principal_of
 from openbolt.bodies import read_json
+from openbolt.chat.assembly import counted
 from openbolt.chat.prompt import enhancer_prompt
+from openbolt.costs import PriceTable, Usage
 from openbolt.errors import (
     InvalidRequestError,
+    OpenBoltError,
     PayloadTooLargeError,
     UpstreamError,
     UpstreamTimeoutError,
 )
 from openbolt.hidden import Hidden
 from openbolt.http import Headers, Request, Response, StreamBody
-from openbolt.model import ModelEvent, ModelMessage, ModelRequest, ReplyStopped, TextDelta
-from openbolt.protocols import ModelProvider
+from openbolt.model import (
+    ModelEvent,
+    ModelMessage,
+    ModelRequest,
+    ReplyStopped,
+    TextDelta,
+    UsageReported,
+)
+from openbolt.protocols import Meter, ModelProvider
 from openbolt.secrets import SecretStore, own_model_key
 from openbolt.settings import Settings
 
 __all__ = ["Enhance", "EnhancerBody", "TagFilter"]
+
+_log = logging.getLogger("openbolt.enhancer")
 
 # No more blanks than `ArtifactParser` puts up with: without a bound the search would be quadratic.
 _TAG = re.compile(r"<(?=\s{0,16}(?:/\s{0,16})?bolt)")
@@ -72,6 +85,8 @@ class Enhance:
     provider: ModelProvider
     settings: Settings
     secrets: SecretStore | None = None
+    prices: PriceTable | None = None
+    meter: Meter | None = None
 
     async def __call__(self, request: Request, /) -> Response:
         """A better prompt, as it is written."""
@@ -85,6 +100,10 @@ class Enhance:
         try:
             async with _while_wanted(request, self.settings.silence_timeout):
                 batches = await stack.enter_async_context(self.provider.stream(model_request))
+                if self.meter is not None and own_key is None:
+                    bill = _Bill(batches)
+                    stack.push_async_callback(self._charge, bill, model_request, asker.user_id)
+                    batches = aiter(bill)
                 first = await _first_text(batches)
         except TimeoutError as exc:
             await stack.aclose()
@@ -101,6 +120,16 @@ class Enhance:
         )
         text = _text(first, batches, self.settings.silence_timeout, deadline)
         return Response(200, headers, StreamBody(text, stack=stack))
+
+    async def _charge(self, bill: _Bill, request: ModelRequest, user_id: str) -> None:
+        """Count what the operator pays for, also of a prompt that nobody waited for."""
+        usage = bill.usage
+        usd = None if self.prices is None else self.prices.cost(request.model, usage)
+        try:
+            if self.meter is not None:
+                await self.meter.spend(user_id, tokens=usage.tokens, usd=usd)
+        except OpenBoltError as exc:
+            _log.error("the cost of an enhanced prompt could not be counted: %s", exc)
 
     def _check(self, body: EnhancerBody) -> None:
         if not body.message.strip():
@@ -122,6 +151,24 @@ class Enhance:
             system=enhancer_prompt(),
             api_key=None if own_key is None else own_key.reveal(),
         )
+
+
+class _Bill:
+    """Passes a reply on and keeps count of its tokens."""
+
+    def __init__(self, batches: AsyncIterator[Sequence[ModelEvent]]) -> None:
+        self._batches = batches
+        self.usage = Usage()
+
+    def __aiter__(self) -> AsyncIterator[Sequence[ModelEvent]]:
+        return self
+
+    async def __anext__(self) -> Sequence[ModelEvent]:
+        batch = await anext(self._batches)
+        for event in batch:
+            if isinstance(event, UsageReported):
+                self.usage = counted(self.usage, event.usage)
+        return batch
 
 
 @asynccontextmanager

@@ -35,7 +35,7 @@ from openbolt.sharing_handler import Links
 
 __all__ = ["Graph"]
 
-_LOCAL_FACTOR = 10
+_LOCAL_FACTOR = 100
 """Behind one local user stands one machine, with its scripts and its tests."""
 
 
@@ -119,6 +119,7 @@ class Graph:
                 running,
                 d.tokens,
                 d.own_key_prices,
+                limits,
             ),
             accounts=accounts,
             shares=shares,

@@ -12,6 +12,7 @@ import math
 import re
 from collections.abc import AsyncIterable, AsyncIterator, Sequence
 from contextlib import AbstractAsyncContextManager
+from decimal import Decimal
 from typing import TYPE_CHECKING, Literal, Protocol
 
 from attrs import field, frozen
@@ -38,6 +39,7 @@ __all__ = [
     "KeyValueStore",
     "Lease",
     "LeaseStore",
+    "Meter",
     "ModelProvider",
     "ObjectInfo",
     "ObjectLimits",
@@ -469,6 +471,19 @@ class AccountingRateLimiter(RateLimiter, Protocol):
         Raises:
             InvalidRequestError: The debt would last longer than 366 days.
             BackendError: It can't count now.
+        """
+        ...
+
+
+class Meter(Protocol):
+    """Is told what a user's model calls have cost."""
+
+    async def spend(self, user_id: str, /, *, tokens: int, usd: Decimal | None = None) -> None:
+        """Count a call that is over.
+
+        Args:
+            tokens: Those that came in and out.
+            usd: None: the model has no price.
         """
         ...
 

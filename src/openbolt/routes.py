@@ -108,7 +108,7 @@ def _scoped(scope: Scope, rows: Iterable[_Row]) -> list[Route]:
 def _chat_rows(g: Graph) -> list[_Row]:
     d, settings, chats = g.d, g.settings, g.chats
     start: Handler = StartTurn(g.runner, g.recovery, d.tokens, g.secrets)
-    enhance: Handler = Enhance(d.provider, settings, g.secrets)
+    enhance: Handler = Enhance(d.provider, settings, g.secrets, d.prices, g.limits)
     if settings.slots_per_user:
         slots = settings.slots_per_user
         start = with_slot(start, Slots("chat", slots, d.leases, d.clock))
@@ -199,6 +199,7 @@ def _sign_in(g: Graph) -> list[Route]:
         g.grants,
         d.clock,
         settings,
+        g.limits,
     )
     return [
         *routes,

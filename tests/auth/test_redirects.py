@@ -82,6 +82,7 @@ ELSEWHERE = [
     "/%252fevil.example",
     "/%255cevil.example",
     "/%25252525252fevil.example",
+    "/%25252525252541",
     "/\t/evil.example",
     "/\n/evil.example",
     "/\r\n/evil.example",

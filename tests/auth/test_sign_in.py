@@ -22,6 +22,7 @@ from openbolt.auth.github import GitHub
 from openbolt.auth.oidc import OpenIdConnect
 from openbolt.auth.sign_in import ReadSession
 from openbolt.clock import SystemTokens
+from openbolt.errors import BackendError
 from openbolt.lifetime import Work
 from openbolt.senders.httpx import HttpxSender
 from openbolt.testing import ManualClock
@@ -469,6 +470,21 @@ async def test_a_bug_on_the_way_back_is_an_error_like_any_other(
     assert github.tokens("ann") == (), "nobody is signed in by it, so nobody keeps it"
 
 
+async def test_a_session_whose_grant_can_t_be_kept_is_no_session(
+    house: SignInHouse, browser: Browser, github: GitHubMock
+) -> None:
+    class Full(MemoryKeyValueStore):
+        async def set(self, key: str, value: bytes, /, *, ttl: float | None = None) -> None:
+            if key.endswith("/data"):
+                raise BackendError("full")
+            await super().set(key, value, ttl=ttl)
+
+    full = Full(house.clock)
+    browser.handler = evolve(house, kv=full).handler()
+    await refused(browser, await go(browser, github), "backend_unavailable")
+    assert not [name for name in full._partitions if name.startswith("session:")]
+
+
 # Who may
 
 
@@ -581,13 +597,12 @@ async def test_signing_out_with_a_key_ends_no_session(
     house: SignInHouse, browser: Browser, github: GitHubMock
 ) -> None:
     await sign_in(browser, github)
-    user, cookies = await who(browser), dict(browser.cookies)
+    user = await who(browser)
     assert user is not None
     keys = ApiKeys(house.kv, house.clock, SystemTokens(), house.settings)
     key, _ = await keys.create(Principal(user), name="CI", scopes=["chat"])
     bearer = {"authorization": f"Bearer {key}"}
     assert (await browser.send("POST", "/api/auth/logout", bearer)).status == 204
-    browser.cookies.update(cookies)
     assert await who(browser) == user
 
 

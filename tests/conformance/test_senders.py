@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import ssl
 from collections.abc import AsyncIterator, Callable
 
@@ -15,7 +16,7 @@ from openbolt.protocols import OutboundRequest, Timeouts
 from openbolt.senders.aiohttp import AiohttpSender
 from openbolt.senders.httpx import HttpxSender
 from openbolt.testing.scripted import scripted_server
-from openbolt.testing.senders import HttpSenderSuite, fetched
+from openbolt.testing.senders import LOCATIONS, HttpSenderSuite, fetched
 
 Sender = AiohttpSender | HttpxSender
 
@@ -38,6 +39,7 @@ class TestHttpxSender(HttpSenderSuite):
 
 class TestAiohttpSenderWithASession(HttpSenderSuite):
     honors_connect_to = False
+    sends_once = False
 
     @pytest.fixture
     async def sender(self) -> AsyncIterator[AiohttpSender]:
@@ -90,6 +92,36 @@ async def test_a_client_that_was_handed_in_is_used_and_left_open() -> None:
         assert (len(server.exchanges), client.is_closed) == (1, False)
         with pytest.raises(NotSupportedError):
             await fetched(sender, OutboundRequest("GET", server.url("/"), connect_to="127.0.0.1"))
+
+
+@pytest.mark.parametrize("make", [AiohttpSender, HttpxSender])
+async def test_a_body_that_takes_its_time_to_be_made_is_not_limited(
+    make: Callable[[], Sender],
+) -> None:
+    async def body() -> AsyncIterator[bytes]:
+        for _ in range(4):
+            await asyncio.sleep(0.2)
+            yield b"x"
+
+    timeouts = Timeouts(connect=0.2, first_byte=0.3)
+    async with scripted_server() as server:
+        sender = make()
+        request = OutboundRequest("PUT", server.url("/"), body=body(), timeouts=timeouts)
+        assert (await fetched(sender, request))[0] == 200
+        await sender.aclose()
+
+
+@pytest.mark.parametrize("location", LOCATIONS, ids=ascii)
+async def test_a_client_that_was_handed_in_may_stumble_over_a_redirect(location: str) -> None:
+    async with scripted_server() as server, httpx.AsyncClient() as client:
+        server.script = lambda exchange: exchange.answer(302, {"location": location})
+        try:
+            status, _, _ = await fetched(
+                HttpxSender(client), OutboundRequest("GET", server.url("/"))
+            )
+        except UpstreamError:
+            status = 302
+        assert (status, len(server.exchanges)) == (302, 1)
 
 
 @pytest.mark.parametrize("make", [AiohttpSender, HttpxSender])

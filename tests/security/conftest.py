@@ -16,6 +16,7 @@ from tests.handlers.conftest import (
     settings,
     tokens,
 )
+from tests.security.attacks_site import github, site
 
 __all__ = [
     "app",
@@ -23,6 +24,7 @@ __all__ = [
     "chat",
     "clock",
     "dependencies",
+    "github",
     "kv",
     "leases",
     "log",
@@ -31,5 +33,6 @@ __all__ = [
     "projects",
     "provider",
     "settings",
+    "site",
     "tokens",
 ]

@@ -83,7 +83,7 @@ def check_id_token(
                 "verify_nbf": False,
             },
         )
-    except jwt.PyJWTError as exc:
+    except (jwt.PyJWTError, ValueError, TypeError) as exc:  # a key that is malformed
         raise _invalid(type(exc).__name__) from exc
     _check_party(claims, client_id)
     _check_times(claims, now)

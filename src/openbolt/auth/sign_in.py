@@ -22,11 +22,12 @@ from openbolt.auth.identity import IdentityProvider, SignedIn, perform
 from openbolt.auth.redirects import callback_url, mount_path, redirect, safe_return_to, sign_in_path
 from openbolt.auth.sessions import Sessions, public_id
 from openbolt.auth.sign_in_state import SignInAttempts
-from openbolt.auth.users import User, UserStore
+from openbolt.auth.users import User, UserStore, user_id_of
 from openbolt.bodies import iso_time, json_response
 from openbolt.errors import InvalidRequestError, NotFoundError
 from openbolt.guards import answer_errors
 from openbolt.http import Handler, Principal, Request, Response
+from openbolt.limiting import RateLimits
 from openbolt.protocols import Clock, HttpSender, SessionRecord
 from openbolt.settings import Settings
 
@@ -75,6 +76,7 @@ class FinishSignIn:
     grants: Grants
     clock: Clock
     settings: Settings
+    limits: RateLimits | None = None
 
     async def __call__(self, request: Request, /) -> Response:
         """Signed in, and back to where the person was.
@@ -96,6 +98,8 @@ class FinishSignIn:
         exchange = provider.finish(pending.attempt, callback, now=self.clock.now())
         signed_in = await perform(exchange, self.sender)
         try:
+            if self.limits is not None:
+                await self.limits.acquire("sign-in-account", user_id_of(signed_in.identity))
             self.admission.check(signed_in.identity)
             cookie = await self._start_session(request, provider, signed_in)
         except BaseException:
@@ -182,10 +186,11 @@ class SignOut:
         preferences and drafts that aren't synced yet are in there; not ``"cookies"``, since it
         takes those of every other application below the same domain.
         """
-        cookie = session_cookie(request, self.settings)
         principal = request.context.principal
-        if principal is None or principal.api_key is None:
-            await _end_session(request, cookie.read(request), self.sessions, self.grants)
+        if principal is not None and principal.api_key is not None:
+            return Response(204)  # a program has no session, and no cookie of its browser's counts
+        cookie = session_cookie(request, self.settings)
+        await _end_session(request, cookie.read(request), self.sessions, self.grants)
         response = Response(204).with_headers(
             {"cache-control": "no-store", "clear-site-data": '"cache"'}
         )

@@ -30,7 +30,7 @@ from openbolt.model import (
     UsageReported,
 )
 
-__all__ = ["FileReady", "Output", "ReplyAssembler"]
+__all__ = ["FileReady", "Output", "ReplyAssembler", "counted"]
 
 
 @frozen
@@ -147,7 +147,7 @@ class ReplyAssembler:
                     if self._reasoning is not None:
                         out.append(events.ReasoningDelta(self._reasoning, text))
                 case UsageReported(usage):
-                    self._count(usage)
+                    self._usage = counted(self._usage, usage)
                 case ThinkingOpened():
                     self._end_text(out)
                     self._end_reasoning(out)
@@ -260,17 +260,16 @@ class ReplyAssembler:
         self._parts += 1
         return f"{prefix}{self._parts}"
 
-    def _count(self, said: ModelUsage) -> None:
-        known = self._usage
-        self._usage = Usage(
-            known.input_tokens if said.input_tokens is None else said.input_tokens,
-            known.output_tokens if said.output_tokens is None else said.output_tokens,
-            known.cache_read_tokens if said.cache_read_tokens is None else said.cache_read_tokens,
-            known.cache_write_tokens
-            if said.cache_write_tokens is None
-            else said.cache_write_tokens,
-            1,
-        )
+
+def counted(known: Usage, said: ModelUsage, /) -> Usage:
+    """One call's tokens after what the model has just said of them."""
+    return Usage(
+        known.input_tokens if said.input_tokens is None else said.input_tokens,
+        known.output_tokens if said.output_tokens is None else said.output_tokens,
+        known.cache_read_tokens if said.cache_read_tokens is None else said.cache_read_tokens,
+        known.cache_write_tokens if said.cache_write_tokens is None else said.cache_write_tokens,
+        1,
+    )
 
 
 def _size(text: str) -> int:

@@ -40,7 +40,15 @@ from openbolt.history import Chat, ChatStore, Message, MessageStatus
 from openbolt.model import ModelMessage, ModelRequest, StopReason
 from openbolt.projects.journal import JournalHead, JournalStore
 from openbolt.projects.store import Manifest, ProjectStore
-from openbolt.protocols import Clock, EventLog, Lease, LeaseStore, ModelProvider, TokenSource
+from openbolt.protocols import (
+    Clock,
+    EventLog,
+    Lease,
+    LeaseStore,
+    Meter,
+    ModelProvider,
+    TokenSource,
+)
 from openbolt.retries import full_jitter
 from openbolt.settings import Settings
 
@@ -102,6 +110,7 @@ class TurnRunner:
     running: RunningTurns
     tokens: TokenSource
     own_key_prices: PriceTable | None = None  # None: as `prices`
+    meter: Meter | None = None
 
     async def run(
         self,
@@ -456,6 +465,7 @@ class _Turn:
             ending = [events.TurnFailed(text, code)]
             with suppress(OpenBoltError):
                 await self._checkpoint()
+        await self._charge()
         async with AsyncExitStack() as last_things:  # each is done whatever becomes of the others
             if stored:
                 last_things.push_async_callback(r.journals.discard, self._journal)
@@ -463,6 +473,16 @@ class _Turn:
             last_things.push_async_callback(r.log.append, turn_id, ending)
             last_things.callback(self._handle.ends.close)
             last_things.push_async_callback(self.release)
+
+    async def _charge(self) -> None:
+        """Count what the operator pays for; a user's own key is the user's own affair."""
+        meter, usage = self._r.meter, self._assembler.usage
+        if meter is None or self._plan.request.api_key is not None:
+            return
+        try:
+            await meter.spend(self._plan.chat.owner, tokens=usage.tokens, usd=self._cost())
+        except OpenBoltError as exc:
+            _log.error("the cost of turn %s could not be counted: %s", self._plan.turn_id, exc)
 
     async def _store(self, status: MessageStatus, last: events.TurnEvent) -> list[events.TurnEvent]:
         r, chat = self._r, self._plan.chat

@@ -20,6 +20,7 @@ from openbolt.bodies import json_response
 from openbolt.errors import ConfigurationError, MethodNotAllowedError, NotFoundError
 from openbolt.guards import error_response
 from openbolt.http import Handler, Headers, Request, Response
+from openbolt.limiting import RateLimits, rate_limited
 from openbolt.projects.store import FileEntry, Manifest, Project, ProjectStore
 from openbolt.protocols import Clock, KeyValueStore, TokenSource
 from openbolt.settings import LOOPBACK_HOSTS, Settings
@@ -178,22 +179,32 @@ def _record(project: Project) -> bytes:
     return json.dumps(data).encode()
 
 
-def serve_preview_hosts(handler: Handler, /, show: ShowPreview, settings: Settings) -> Handler:
+def serve_preview_hosts(
+    handler: Handler, /, show: ShowPreview, settings: Settings, limits: RateLimits | None = None
+) -> Handler:
     """Answer preview hosts with previews and nothing else; the rest goes on to the handler.
+
+    Args:
+        limits: The policy ``previews`` of these holds for them.
 
     Raises:
         ConfigurationError: When made: ``preview_origin`` has no ``{token}`` in its host.
     """
     pattern = _host_pattern(settings)
 
-    async def served(request: Request, /) -> Response:
-        found = pattern.fullmatch(request.host)
-        if found is None:
-            return await handler(request)
+    async def shown(request: Request, /) -> Response:
         if request.method not in {"GET", "HEAD"}:
             raise MethodNotAllowedError("A preview is only read.", allowed=("GET", "HEAD"))
+        token = pattern.fullmatch(request.host)
+        assert token is not None
         path = request.path.lstrip("/")
-        return await show.show(request, found["token"], path, sandboxed=False)
+        return await show.show(request, token["token"], path, sandboxed=False)
+
+    preview: Handler = shown if limits is None else rate_limited(shown, limits, ["previews"])
+
+    async def served(request: Request, /) -> Response:
+        is_preview = pattern.fullmatch(request.host) is not None
+        return await (preview if is_preview else handler)(request)
 
     return served
 

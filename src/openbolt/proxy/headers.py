@@ -1,9 +1,9 @@
 """What of a message's head crosses the proxy, either way; pure.
 
 Laws: a field crosses because a list names it, and never one that belongs to a connection, that a
-``Connection`` field names, or that tells of proxies (RFC 9110, section 7.6). A head that two servers
-could read differently is refused. Nothing that comes back can run as our origin or be kept for
-another user.
+``Connection`` field names, or that tells of proxies (RFC 9110, section 7.6). A head that two
+servers could read differently is refused. Nothing that comes back can run as our origin or be kept
+for another user.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from collections.abc import Iterable, Mapping
 
 from openbolt.errors import InvalidRequestError, NotSupportedError, UpstreamError
 from openbolt.http import Headers
+from openbolt.protocols import OutboundResponse
 from openbolt.proxy.fields import HOP_BY_HOP
 from openbolt.proxy.upstreams import Upstream, is_never
 
@@ -29,7 +30,9 @@ __all__ = [
 
 VIA = "1.1 openbolt"
 
-_OURS = re.compile(r"(?:^|,)[ \t]*[^ \t,]+[ \t]+openbolt[ \t]*(?:\([^)]*\)[ \t]*)?(?=,|$)", re.IGNORECASE)
+_OURS = re.compile(
+    r"(?:^|,)[ \t]*[^ \t,]+[ \t]+openbolt[ \t]*(?:\([^)]*\)[ \t]*)?(?=,|$)", re.IGNORECASE
+)
 _CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
 _LENGTH = re.compile(r"[0-9]{1,18}")
 _DIRECTIVE = re.compile(r'[^",]*(?:"(?:[^"\\]|\\.)*"[^",]*)*')
@@ -56,7 +59,7 @@ class LoopError(UpstreamError):
 
 
 def check_framing(headers: Headers, /) -> None:
-    """Refuse a request's head that servers could read differently, or that asks for another protocol.
+    """Refuse a request's head that servers could read differently, or that asks for a protocol.
 
     Raises:
         InvalidRequestError: Two lengths, a length beside a transfer coding, an unknown coding, a
@@ -67,7 +70,7 @@ def check_framing(headers: Headers, /) -> None:
     lengths, codings = headers.get_all("content-length"), headers.get_all("transfer-encoding")
     if len(lengths) > 1 or (lengths and not _LENGTH.fullmatch(lengths[0])):
         raise _malformed("content-length")
-    if codings and (lengths or len(codings) > 1 or codings[0].strip().lower() != "chunked"):
+    if codings and (lengths or [c.strip().lower() for c in codings] != ["chunked"]):
         raise _malformed("transfer-encoding")
     for name, value in headers.items:
         if _CONTROL.search(value):
@@ -119,12 +122,13 @@ def _named_by_connection(headers: Headers) -> set[str]:
     return {name.strip().lower() for name in lines.split(",")}
 
 
-def check_answer(headers: Headers, /) -> None:
+def check_answer(answer: OutboundResponse, /) -> None:
     """Refuse an answer's head whose body servers could end in different places.
 
     Raises:
         UpstreamError: Two lengths, a length beside a transfer coding, or a control character.
     """
+    headers = answer.headers
     lengths = headers.get_all("content-length")
     if (
         len(set(lengths)) > 1

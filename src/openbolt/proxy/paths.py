@@ -16,7 +16,7 @@ from urllib.parse import quote, unquote, unquote_plus, urljoin, urlsplit
 from openbolt.errors import InvalidRequestError, NotFoundError
 from openbolt.proxy.upstreams import Upstream
 
-__all__ = ["Located", "checked_path", "located", "query_of", "url_of"]
+__all__ = ["checked_path", "located", "query_of", "url_of"]
 
 MAX_PATH = 4096
 MAX_QUERY = 16_384
@@ -27,9 +27,7 @@ _IN_PATH = "-._~!$&'()*+,;=:@"
 _IN_QUERY = re.compile(r"[^A-Za-z0-9\-._~!$'()*+,:@/?%=\[\]]")
 _PERCENT = re.compile(r"%(?![0-9A-Fa-f]{2})")
 _LETTERS = re.compile(r"[^a-z0-9]")
-_UNSAFE_LOCATION = re.compile("[^!-~]|[\\\\\"<>^`{|}]")
-
-Located = str | None
+_UNSAFE_LOCATION = re.compile('[^!-~]|[\\\\"<>^`{|}]')
 
 
 def checked_path(path: str, /) -> str:
@@ -51,7 +49,7 @@ def checked_path(path: str, /) -> str:
             _refuse("holds an encoded slash")
         _check_spelling(decoded)
         text = decoded
-    _refuse("is encoded too often")
+    raise _refusal("is encoded too often")
 
 
 def _check_spelling(path: str) -> None:
@@ -71,7 +69,11 @@ def _check_spelling(path: str) -> None:
 
 
 def _refuse(why: str) -> NoReturn:
-    raise InvalidRequestError(f"path: {why}", field="path", code="path_refused")
+    raise _refusal(why)
+
+
+def _refusal(why: str) -> InvalidRequestError:
+    return InvalidRequestError(f"path: {why}", field="path", code="path_refused")
 
 
 def url_of(upstream: Upstream, path: str, query: str, /) -> str:
@@ -111,7 +113,9 @@ def query_of(raw: str, upstream: Upstream, injected: Mapping[str, str], /) -> st
                 )
     # A ``;`` parts parameters for some servers and not for others: encoded it parts none.
     written = [_PERCENT.sub("%25", _IN_QUERY.sub(_encoded, part)) for part in kept if part]
-    return "&".join([*written, *(f"{quote(n, safe='')}={quote(v, safe='')}" for n, v in own.items())])
+    return "&".join(
+        [*written, *(f"{quote(n, safe='')}={quote(v, safe='')}" for n, v in own.items())]
+    )
 
 
 def _encoded(found: re.Match[str]) -> str:
@@ -136,7 +140,7 @@ def _letters(name: str) -> str:
 
 def located(
     location: str, /, *, of: str, upstream: Upstream, prefix: str, injected: Iterable[str]
-) -> Located:
+) -> str | None:
     """Where a redirect leads the client; None where it may not.
 
     Args:
@@ -165,7 +169,11 @@ def located(
         except InvalidRequestError:
             return None
         query = "&".join(_without(target.query.split("&"), [*injected, *upstream.query.fixed]))
-        return f"{prefix}/{quote(path, safe='/' + _IN_PATH)}" + (f"?{query}" if query else "") + fragment
+        return (
+            f"{prefix}/{quote(path, safe='/' + _IN_PATH)}"
+            + (f"?{query}" if query else "")
+            + fragment
+        )
     if f"{target.scheme}://{target.netloc}".lower() in upstream.redirect_to:
         return target.geturl()
     return None

@@ -17,7 +17,7 @@ from openbolt.errors import (
     UpstreamError,
     UpstreamTimeoutError,
 )
-from openbolt.http import ByteStream, Request
+from openbolt.http import Request
 from openbolt.lifetime import current_task
 
 __all__ = [
@@ -39,46 +39,57 @@ class AnswerTooLargeError(UpstreamError):
 
 
 class Upload:
-    """A request's body as it is read by a sender.
+    """A request's body as it is read by a sender, once.
 
     Attributes:
+        declared: Its length, where the request says it.
         begun: Something was read of it: it can't be sent again.
         failure: Why it broke off; what a sender makes of that says less.
         whole: Set at its end.
     """
 
-    def __init__(self, body: ByteStream, *, first: bytes, declared: int | None, limit: int) -> None:
+    def __init__(
+        self, chunks: AsyncIterator[bytes], *, first: bytes, declared: int | None, limit: int
+    ) -> None:
+        self.declared = declared
         self.begun = False
         self.failure: OpenBoltError | None = None
         self.whole = asyncio.Event()
-        self._body = body
+        self._chunks = chunks
         self._first = first
-        self._declared = declared
         self._limit = limit
+        self._size = 0
 
-    async def __aiter__(self) -> AsyncIterator[bytes]:
+    def __aiter__(self) -> AsyncIterator[bytes]:
+        return self
+
+    async def __anext__(self) -> bytes:
         self.begun = True
-        size = 0
         try:
-            if self._first:
-                size = self._check(len(self._first))
-                yield self._first
-            async for chunk in self._body:
-                size = self._check(size + len(chunk))
-                yield chunk
-            if self._declared is not None and size != self._declared:
+            chunk = await self._next()
+            if chunk is not None:
+                self._check(chunk)
+                return chunk
+            if self.declared is not None and self._size != self.declared:
                 raise InvalidRequestError("The request's body broke off.", code="incomplete_body")
-            self.whole.set()
         except OpenBoltError as error:
             self.failure = error
             raise
+        self.whole.set()
+        raise StopAsyncIteration
 
-    def _check(self, size: int) -> int:
-        if size > self._limit:
+    async def _next(self) -> bytes | None:
+        if self._first:
+            first, self._first = self._first, b""
+            return first
+        return await anext(self._chunks, None)
+
+    def _check(self, chunk: bytes) -> None:
+        self._size += len(chunk)
+        if self._size > self._limit:
             raise PayloadTooLargeError(f"The body is over {self._limit} bytes.")
-        if self._declared is not None and size > self._declared:
+        if self.declared is not None and self._size > self.declared:
             raise InvalidRequestError("The body is longer than it says.", code="malformed_request")
-        return size
 
 
 class SecretMask:
@@ -126,11 +137,11 @@ class Deadline:
     def __init__(self, seconds: float, who: str) -> None:
         self._who = who
         self._reading: asyncio.Task[object] | None = None
-        self._is_over = False
+        self._ended = asyncio.Event()
         self._timer = asyncio.get_running_loop().call_later(seconds, self._end)
 
     def _end(self) -> None:
-        self._is_over = True
+        self._ended.set()
         if self._reading is not None:
             self._reading.cancel()
 
@@ -141,8 +152,9 @@ class Deadline:
     @asynccontextmanager
     async def held(self) -> AsyncGenerator[None]:
         """For what has to be over by then."""
+        scope = asyncio.timeout_at(self._timer.when())
         try:
-            async with asyncio.timeout_at(self._timer.when()) as scope:
+            async with scope:
                 yield
         except TimeoutError:
             if scope.expired():
@@ -151,14 +163,14 @@ class Deadline:
 
     async def next(self, chunks: AsyncIterator[bytes]) -> bytes | None:
         """The next chunk; None at the end."""
-        if self._is_over:
+        if self._ended.is_set():
             raise self._error()
         task = self._reading = current_task()
         cancelling = task.cancelling()
         try:
             return await anext(chunks, None)
         except asyncio.CancelledError:
-            if self._is_over and task.uncancel() <= cancelling:
+            if self._ended.is_set() and task.uncancel() <= cancelling:
                 raise self._error() from None
             raise
         finally:
@@ -228,8 +240,9 @@ async def while_wanted(request: Request, upload: Upload | None, /) -> AsyncGener
 
 @asynccontextmanager
 async def _client_gone_as_error() -> AsyncGenerator[asyncio.Timeout]:
+    scope = asyncio.timeout(None)
     try:
-        async with asyncio.timeout(None) as scope:
+        async with scope:
             yield scope
     except TimeoutError:
         if scope.expired():

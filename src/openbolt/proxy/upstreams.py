@@ -1,27 +1,22 @@
 """What an operator says of the servers that `openbolt.proxy.handler` forwards to.
 
-Law: what isn't allowed by name is refused. A configuration is read whole at the start, and what is
-wrong in it is named, with the place where it stands.
+Law: what isn't allowed by name is refused, and what can't be right is refused when it is made.
 """
 
 from __future__ import annotations
 
-import json
 import math
 import re
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, NoReturn, cast
+from typing import Any, NoReturn
 from urllib.parse import urlsplit
 
-import attrs
 from attrs import field, frozen
 
-from openbolt.bodies import camel_case, structure
-from openbolt.errors import ConfigurationError, InvalidRequestError
-from openbolt.hidden import Hidden
+from openbolt.bodies import camel_case
+from openbolt.errors import ConfigurationError
 from openbolt.protocols import RatePolicy, Timeouts
 from openbolt.proxy.fields import NEVER_FROM_UPSTREAM, NEVER_TO_UPSTREAM
-from openbolt.settings import Settings
 
 __all__ = [
     "CacheRules",
@@ -29,8 +24,9 @@ __all__ = [
     "QueryRules",
     "Rate",
     "Upstream",
-    "upstreams_from",
-    "upstreams_of",
+    "is_never",
+    "is_sendable",
+    "refuse",
 ]
 
 MIB = 1024 * 1024
@@ -76,7 +72,12 @@ RESPONSE_HEADERS = (
 )
 
 
-def _refuse(name: str, why: str) -> NoReturn:
+def refuse(name: str, why: str, /) -> NoReturn:
+    """Say what is wrong with a field.
+
+    Raises:
+        ConfigurationError: Always.
+    """
     raise ConfigurationError(f"upstreams: {name} {why}; set OPENBOLT_UPSTREAMS.", setting=name)
 
 
@@ -84,13 +85,19 @@ def _lower(names: Sequence[str]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(name.lower() for name in names))
 
 
-def _listing(kind: str, form: re.Pattern[str], never: frozenset[str]) -> Callable[..., None]:
-    def check(_: Any, attribute: Any, names: Sequence[str]) -> None:
+def _lower_case(name: str | None) -> str | None:
+    return None if name is None else name.lower()
+
+
+def _listing(
+    kind: str, form: re.Pattern[str], never: frozenset[str]
+) -> Callable[[Any, Any, Any], None]:
+    def check(_: Any, attribute: Any, names: Any) -> None:
         for name in names:
             if not form.fullmatch(name):
-                _refuse(camel_case(attribute.name), f"holds {name!r}, which is no {kind}")
+                refuse(camel_case(attribute.name), f"holds {name!r}, which is no {kind}")
             if is_never(name, never):
-                _refuse(camel_case(attribute.name), f"holds {name!r}, which is never passed")
+                refuse(camel_case(attribute.name), f"holds {name!r}, which is never passed")
 
     return check
 
@@ -102,10 +109,10 @@ def is_never(name: str, never: frozenset[str], /) -> bool:
     )
 
 
-def _between(least: float, most: float) -> Callable[..., None]:
-    def check(_: Any, attribute: Any, value: float | None) -> None:
-        if value is not None and not (math.isfinite(value) and least <= value <= most):
-            _refuse(camel_case(attribute.name), f"must be {least:g} to {most:g}, not {value!r}")
+def _between(least: float, most: float) -> Callable[[Any, Any, Any], None]:
+    def check(_: Any, attribute: Any, value: Any) -> None:
+        if not (math.isfinite(value) and least <= value <= most):
+            refuse(camel_case(attribute.name), f"must be {least:g} to {most:g}, not {value!r}")
 
     return check
 
@@ -127,23 +134,23 @@ class Injection:
     """
 
     secret: str
-    header: str | None = field(default=None, converter=lambda name: name and name.lower())
+    header: str | None = field(default=None, converter=_lower_case)
     query: str | None = None
     template: str = _PLACE
 
     def __attrs_post_init__(self) -> None:
         if not _SECRET.fullmatch(self.secret):
-            _refuse("secret", f"must be operator:NAME or user:NAME, not {self.secret!r}")
+            refuse("secret", f"must be operator:NAME or user:NAME, not {self.secret!r}")
         if (self.header is None) == (self.query is None):
-            _refuse("secrets", "need either a header or a query parameter each")
+            refuse("secrets", "need either a header or a query parameter each")
         if self.header is not None:
             is_framing = self.header in _FRAMING
             if not _FIELD.fullmatch(self.header) or is_framing:
-                _refuse("header", f"can't be {self.header!r}")
+                refuse("header", f"can't be {self.header!r}")
         elif not _PARAMETER.fullmatch(self.query or ""):
-            _refuse("query", f"can't be {self.query!r}")
+            refuse("query", f"can't be {self.query!r}")
         if self.template.count(_PLACE) != 1 or not _VALUE.fullmatch(self.template):
-            _refuse("template", "must hold {secret} once, and no control characters")
+            refuse("template", "must hold {secret} once, and no control characters")
 
     @property
     def is_users(self) -> bool:
@@ -177,7 +184,7 @@ class QueryRules:
     def __attrs_post_init__(self) -> None:
         for name in (*(self.allowed or ()), *self.fixed):
             if not _PARAMETER.fullmatch(name):
-                _refuse("query", f"holds {name!r}, which is no name of a parameter")
+                refuse("query", f"holds {name!r}, which is no name of a parameter")
 
 
 @frozen(kw_only=True)
@@ -264,19 +271,19 @@ class Upstream:
 
     def __attrs_post_init__(self) -> None:
         if not _NAME.fullmatch(self.name) or self.name == _RESERVED:
-            _refuse("name", f"can't be {self.name!r}: 1 to 64 of a-z 0-9 -, and not {_RESERVED!r}")
+            refuse("name", f"can't be {self.name!r}: 1 to 64 of a-z 0-9 -, and not {_RESERVED!r}")
         _check_url(self.url)
         if not self.methods or not _METHODS.issuperset(self.methods):
-            _refuse("methods", f"must be some of {', '.join(sorted(_METHODS))}")
+            refuse("methods", f"must be some of {', '.join(sorted(_METHODS))}")
         for name, value in self.set_headers.items():
             listed = is_never(name.lower(), NEVER_TO_UPSTREAM - {"authorization", "referer"})
             if listed or not _FIELD.fullmatch(name.lower()) or not _VALUE.fullmatch(value):
-                _refuse("setHeaders", f"can't hold {name!r}")
+                refuse("setHeaders", f"can't hold {name!r}")
         for origin in self.redirect_to:
             if _origin(origin) != origin:
-                _refuse("redirectTo", f"holds {origin!r}, which is no origin")
+                refuse("redirectTo", f"holds {origin!r}, which is no origin")
         if self.cache is not None and self.cache.shared and any(i.is_users for i in self.secrets):
-            _refuse("cache", "can't be shared where a user's own secret goes along")
+            refuse("cache", "can't be shared where a user's own secret goes along")
         object.__setattr__(self, "_paths", tuple(_pattern(path) for path in self.paths))
         object.__setattr__(self, "policy", self._policy())
 
@@ -312,7 +319,7 @@ def _check_url(url: str) -> None:
         is_good = False
     if not is_good:
         shown = url.rpartition("@")[2]
-        _refuse("url", f"must be an http(s) URL without query, user name or dots, not {shown!r}")
+        refuse("url", f"must be an http(s) URL without query, user name or dots, not {shown!r}")
 
 
 def _origin(text: str) -> str | None:
@@ -330,9 +337,9 @@ def _origin(text: str) -> str | None:
 def _pattern(path: str) -> re.Pattern[str]:
     segments = path.removeprefix("/").split("/")
     if not path or any("**" in segment and segment != "**" for segment in segments):
-        _refuse("paths", f"holds {path!r}: ** stands alone in a segment")
+        refuse("paths", f"holds {path!r}: ** stands alone in a segment")
     if "**" in segments[:-1]:
-        _refuse("paths", f"holds {path!r}: ** can only stand at the end")
+        refuse("paths", f"holds {path!r}: ** can only stand at the end")
     rest = segments[-1] == "**"
     written = [
         "[^/]*".join(re.escape(part) for part in segment.split("*"))
@@ -341,113 +348,6 @@ def _pattern(path: str) -> re.Pattern[str]:
     if rest:
         return re.compile("/".join([*written, ".+"]) if written else ".+", re.DOTALL)
     return re.compile("/".join(written))
-
-
-_PARTS: Mapping[str, type[Any]] = {"query": QueryRules, "cache": CacheRules, "rate": Rate}
-
-
-def upstreams_from(text: str, /) -> tuple[Upstream, ...]:
-    """Read ``{"NAME": {"url": ..., ...}, ...}``: the fields of `Upstream` in camel case.
-
-    Raises:
-        ConfigurationError: It isn't JSON, or a field is unknown or wrong; says where.
-    """
-    if not text.strip():
-        return ()
-    try:
-        data: object = json.loads(text)
-    except (ValueError, RecursionError) as exc:
-        raise ConfigurationError(
-            f"upstreams must be JSON ({exc}); set OPENBOLT_UPSTREAMS.", setting="upstreams"
-        ) from None
-    if not isinstance(data, dict):
-        _refuse("upstreams", "must be an object of upstreams by name")
-    return tuple(_upstream(name, said) for name, said in cast("dict[str, object]", data).items())
-
-
-def _upstream(name: str, said: object) -> Upstream:
-    if not isinstance(said, dict):
-        _refuse(name, "must be an object")
-    fields = {**cast("dict[str, Any]", said), "name": name}
-    _check_names(name, fields, Upstream)
-    for part, kind in _PARTS.items():
-        if isinstance(fields.get(part), dict):
-            _check_names(f"{name}.{part}", fields[part], kind)
-    injections: object = fields.get("secrets")
-    if isinstance(injections, list):
-        for at, each in enumerate(cast("list[object]", injections)):
-            if isinstance(each, dict):
-                _check_names(f"{name}.secrets[{at}]", cast("dict[str, Any]", each), Injection)
-    try:
-        return structure(fields, Upstream)
-    except InvalidRequestError as exc:
-        cause = exc.__cause__
-        inner = _configuration_error(cause)
-        said_of_it = inner.public_message if inner else exc.public_message
-        text = said_of_it.removeprefix("upstreams: ").partition("; set ")[0]
-        raise ConfigurationError(
-            f"upstreams: {name}: {text}; set OPENBOLT_UPSTREAMS.", setting="upstreams"
-        ) from None
-
-
-def _configuration_error(exc: BaseException | None) -> ConfigurationError | None:
-    """The one among what cattrs has gathered."""
-    if isinstance(exc, ConfigurationError):
-        return exc
-    if isinstance(exc, BaseExceptionGroup):
-        group = cast("BaseExceptionGroup[BaseException]", exc)
-        found = (_configuration_error(each) for each in group.exceptions)
-        return next((each for each in found if each is not None), None)
-    return None
-
-
-def _check_names(where: str, fields: Mapping[str, object], kind: type[Any]) -> None:
-    known = {camel_case(attribute.name) for attribute in attrs.fields(kind) if attribute.init}
-    for name in fields:
-        if name not in known:
-            _refuse(f"{where}.{name}", "is unknown")
-
-
-def upstreams_of(settings: Settings, /) -> tuple[tuple[Upstream, ...], Mapping[str, Hidden]]:
-    """The upstreams of the settings, and the operator's secrets that they name.
-
-    Raises:
-        ConfigurationError: Something in ``upstreams`` or ``upstream_secrets`` is wrong, or a secret
-            that an upstream names isn't there.
-    """
-    upstreams = upstreams_from(settings.upstreams)
-    secrets = _secrets_from(settings.upstream_secrets)
-    for upstream in upstreams:
-        for injection in upstream.secrets:
-            if not injection.is_users and injection.name not in secrets:
-                raise ConfigurationError(
-                    f"upstreams: {upstream.name} needs the secret {injection.name!r}; put it into "
-                    "OPENBOLT_UPSTREAM_SECRETS.",
-                    setting="upstream_secrets",
-                )
-    return upstreams, secrets
-
-
-def _secrets_from(text: str | None) -> Mapping[str, Hidden]:
-    if not text:
-        return {}
-    wrong = ConfigurationError(
-        'upstream_secrets must be JSON like {"name": "value"}, with values that can stand in a '
-        "header field; set OPENBOLT_UPSTREAM_SECRETS.",
-        setting="upstream_secrets",
-    )
-    try:
-        data: object = json.loads(text)
-    except (ValueError, RecursionError):
-        raise wrong from None
-    if not isinstance(data, dict):
-        raise wrong
-    read: dict[str, Hidden] = {}
-    for name, value in cast("dict[str, object]", data).items():
-        if not isinstance(value, str) or not value or not is_sendable(value):
-            raise wrong
-        read[name] = Hidden(value)
-    return read
 
 
 def is_sendable(value: str, /) -> bool:

@@ -6,32 +6,37 @@ header of our own), and aiohttp's errors end here.
 
 from __future__ import annotations
 
+import asyncio
 import ssl
-from collections.abc import AsyncGenerator
-from contextlib import AbstractAsyncContextManager, aclosing, asynccontextmanager
+from collections.abc import AsyncGenerator, AsyncIterable
+from contextlib import AbstractAsyncContextManager, aclosing, asynccontextmanager, suppress
 
 import aiohttp
+from aiohttp.connector import Connection
 from multidict import CIMultiDict
 from yarl import URL
 
 from openbolt.errors import InvalidRequestError, NotSupportedError
 from openbolt.http import Headers
-from openbolt.protocols import OutboundRequest, OutboundResponse
+from openbolt.protocols import OutboundRequest, OutboundResponse, Timeouts
 from openbolt.senders._failures import cut_off, timed_out, unreachable
 
 __all__ = ["AiohttpSender"]
 
+_AT_ONCE = 65_536
 _AUTOMATIC = ("accept", "accept-encoding", "content-type", "user-agent")
 
 
 class AiohttpSender:
     """Sends with one lazily opened session, closed by `aclose`.
 
-    A call with ``connect_to`` gets a connection of its own, which is never used again.
+    A call with ``connect_to`` gets a connection of its own, which is never used again. A head that
+    comes in drips ends ``connect`` and ``first_byte`` after the call's last byte was handed over.
 
     Args:
         session: Yours, with its pool, TLS and cookies, which you close; then ``connect_to`` is a
-            `NotSupportedError`, because a shared pool can't promise the address.
+            `NotSupportedError`, because a shared pool can't promise the address, and aiohttp sends
+            a GET, PUT or DELETE once more where the connection broke before its answer.
         tls: For the sessions opened here; None verifies against the system's authorities.
         max_connections: At once; further calls wait, up to ``timeouts.connect``.
         keepalive: Seconds that an idle connection is kept.
@@ -77,19 +82,20 @@ class AiohttpSender:
         session = self._session(pinned=request.connect_to is not None)
         limits = request.timeouts
         try:
-            response = await session.request(
-                request.method,
-                url,
-                headers=fields,
-                data=request.body if request.body != b"" else None,
-                skip_auto_headers=_AUTOMATIC,
-                allow_redirects=False,
-                auto_decompress=False,
-                server_hostname=server_name,
-                timeout=aiohttp.ClientTimeout(
-                    total=None, connect=limits.connect, sock_read=limits.first_byte
-                ),
-            )
+            async with asyncio.timeout(None) as head:
+                response = await session.request(
+                    request.method,
+                    url,
+                    headers=fields,
+                    data=_upload(request, fields, _HeadLimit(head, limits)),
+                    skip_auto_headers=_AUTOMATIC,
+                    allow_redirects=False,
+                    auto_decompress=False,
+                    server_hostname=server_name,
+                    timeout=aiohttp.ClientTimeout(
+                        total=None, connect=limits.connect, sock_read=limits.first_byte
+                    ),
+                )
         except TimeoutError as error:
             sent = not isinstance(error, aiohttp.ConnectionTimeoutError)
             raise timed_out(request.url, error, sent=sent) from error
@@ -130,7 +136,10 @@ class AiohttpSender:
                 limit=self._max_connections, ssl=tls, keepalive_timeout=self._keepalive
             )
         return aiohttp.ClientSession(
-            connector=connector, cookie_jar=aiohttp.DummyCookieJar(), trust_env=False
+            connector=connector,
+            cookie_jar=aiohttp.DummyCookieJar(),
+            response_class=_SentOnce,
+            trust_env=False,
         )
 
 
@@ -142,6 +151,60 @@ def _url(text: str) -> URL:
     if url.scheme not in {"http", "https"} or not url.raw_host:
         raise InvalidRequestError("The address isn't an http or https URL.")
     return url
+
+
+class _BrokenError(aiohttp.ClientError):
+    """A connection broke before the answer."""
+
+
+class _SentOnce(aiohttp.ClientResponse):
+    """Keeps aiohttp from sending again, which it does after errors of two kinds."""
+
+    async def start(self, connection: Connection) -> aiohttp.ClientResponse:
+        try:
+            return await super().start(connection)
+        except (aiohttp.ClientOSError, aiohttp.ServerDisconnectedError) as error:
+            raise _BrokenError(f"{type(error).__name__}: {error}") from error
+
+
+class _HeadLimit:
+    """Starts when all of a request has been handed over; aiohttp's own is for each read."""
+
+    def __init__(self, head: asyncio.Timeout, limits: Timeouts) -> None:
+        self._head = head
+        self._seconds: float | None = None
+        if limits.connect is not None and limits.first_byte is not None:
+            self._seconds = limits.connect + limits.first_byte
+
+    def start(self) -> None:
+        if self._seconds is not None:
+            # Too late where the answer came before the end of the request.
+            with suppress(RuntimeError):
+                self._head.reschedule(asyncio.get_running_loop().time() + self._seconds)
+
+
+def _upload(
+    request: OutboundRequest, fields: CIMultiDict[str], limit: _HeadLimit
+) -> bytes | AsyncIterable[bytes] | None:
+    body = request.body
+    if isinstance(body, bytes) and len(body) <= _AT_ONCE:
+        limit.start()
+        return body or None
+    if isinstance(body, bytes):
+        fields.setdefault("content-length", str(len(body)))
+    return _handed_over(body, limit)
+
+
+async def _handed_over(
+    body: bytes | AsyncIterable[bytes], limit: _HeadLimit
+) -> AsyncGenerator[bytes, None]:
+    if isinstance(body, bytes):
+        for start in range(0, len(body), _AT_ONCE):
+            yield body[start : start + _AT_ONCE]
+    else:
+        async for chunk in body:
+            yield chunk
+    limit.start()
 
 
 def _limit_reads(response: aiohttp.ClientResponse, idle: float | None) -> None:

@@ -6,10 +6,10 @@ header of our own), and httpx's errors end here.
 
 from __future__ import annotations
 
+import asyncio
 import ssl
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Mapping
 from contextlib import AbstractAsyncContextManager, aclosing, asynccontextmanager
-from http.cookiejar import CookieJar, DefaultCookiePolicy
 
 import httpx
 
@@ -22,14 +22,16 @@ __all__ = ["HttpxSender"]
 
 
 class HttpxSender:
-    """Sends with one lazily opened client, closed by `aclose`.
+    """Sends with one lazily opened connection pool, closed by `aclose`.
 
     A call with ``connect_to`` gets a connection of its own, which is never used again.
 
     Args:
         client: Yours, with its pool, TLS and cookies, which you close; then ``connect_to`` is a
-            `NotSupportedError`, because a shared pool can't promise the address.
-        tls: For the clients opened here; None verifies against certifi's authorities.
+            `NotSupportedError`, because a shared pool can't promise the address, and a redirect
+            whose ``Location`` httpx can't read is an `UpstreamError`: a client reads it, though
+            it isn't to follow it.
+        tls: For the pools opened here; None verifies against certifi's authorities.
         max_connections: At once; further calls wait, up to ``timeouts.connect``.
         keepalive: Seconds that an idle connection is kept.
     """
@@ -46,16 +48,16 @@ class HttpxSender:
         self._tls = tls
         self._max_connections = max_connections
         self._keepalive = keepalive
-        self._pooled: httpx.AsyncClient | None = None
-        self._pinned: httpx.AsyncClient | None = None
+        self._pooled: httpx.AsyncHTTPTransport | None = None
+        self._pinned: httpx.AsyncHTTPTransport | None = None
 
     async def aclose(self) -> None:
-        """Close the clients opened here. A later call opens new ones."""
-        clients = (self._pooled, self._pinned)
+        """Close the pools opened here. A later call opens new ones."""
+        pools = (self._pooled, self._pinned)
         self._pooled = self._pinned = None
-        for client in clients:
-            if client is not None:
-                await client.aclose()
+        for pool in pools:
+            if pool is not None:
+                await pool.aclose()
 
     def send(self, request: OutboundRequest, /) -> AbstractAsyncContextManager[OutboundResponse]:
         """Send; see `HttpSender.send`."""
@@ -64,18 +66,18 @@ class HttpxSender:
     @asynccontextmanager
     async def _send(self, request: OutboundRequest) -> AsyncGenerator[OutboundResponse, None]:
         limits = _limits(request.timeouts)
-        outbound = _request(request, limits)
-        client = self._client(pinned=request.connect_to is not None)
         try:
-            response = await client.send(outbound, stream=True, follow_redirects=False, auth=None)
-        except httpx.TimeoutException as error:
+            async with asyncio.timeout(None) as head:
+                outbound = _request(request, limits, head)
+                response = await self._answer(outbound, pinned=request.connect_to is not None)
+        except (httpx.TimeoutException, TimeoutError) as error:
             sent = not isinstance(error, (httpx.ConnectTimeout, httpx.PoolTimeout))
             raise timed_out(request.url, error, sent=sent) from error
         except httpx.ConnectError as error:
             raise unreachable(request.url, error) from error
         except httpx.LocalProtocolError as error:
             raise InvalidRequestError("The request can't be written as HTTP.") from error
-        except httpx.HTTPError as error:
+        except (httpx.HTTPError, httpx.InvalidURL) as error:
             raise cut_off(request.url, error) from error
         # httpx has one limit for head and body, in a mapping that it looks up before each read.
         limits["read"] = request.timeouts.idle
@@ -85,29 +87,31 @@ class HttpxSender:
         finally:
             await response.aclose()
 
-    def _client(self, *, pinned: bool) -> httpx.AsyncClient:
-        if self._given is not None:
-            if pinned:
-                raise NotSupportedError("A client that was handed in can't be told the address.")
-            return self._given
-        client = self._pinned if pinned else self._pooled
-        if client is None:
-            client = self._open(pinned=pinned)
-            if pinned:
-                self._pinned = client
-            else:
-                self._pooled = client
-        return client
+    async def _answer(self, request: httpx.Request, *, pinned: bool) -> httpx.Response:
+        if self._given is None:
+            return await self._pool(pinned=pinned).handle_async_request(request)
+        if pinned:
+            raise NotSupportedError("A client that was handed in can't be told the address.")
+        return await self._given.send(request, stream=True, follow_redirects=False, auth=None)
 
-    def _open(self, *, pinned: bool) -> httpx.AsyncClient:
-        return httpx.AsyncClient(
+    def _pool(self, *, pinned: bool) -> httpx.AsyncHTTPTransport:
+        pool = self._pinned if pinned else self._pooled
+        if pool is None:
+            pool = self._open(pinned=pinned)
+            if pinned:
+                self._pinned = pool
+            else:
+                self._pooled = pool
+        return pool
+
+    def _open(self, *, pinned: bool) -> httpx.AsyncHTTPTransport:
+        return httpx.AsyncHTTPTransport(
             verify=True if self._tls is None else self._tls,
             limits=httpx.Limits(
                 max_connections=self._max_connections,
                 max_keepalive_connections=0 if pinned else None,
                 keepalive_expiry=self._keepalive,
             ),
-            cookies=CookieJar(DefaultCookiePolicy(allowed_domains=())),
             trust_env=False,
         )
 
@@ -121,7 +125,9 @@ def _limits(timeouts: Timeouts) -> dict[str, float | None]:
     }
 
 
-def _request(request: OutboundRequest, limits: dict[str, float | None]) -> httpx.Request:
+def _request(
+    request: OutboundRequest, limits: dict[str, float | None], head: asyncio.Timeout
+) -> httpx.Request:
     try:
         url = httpx.URL(request.url)
     except httpx.InvalidURL as error:
@@ -130,6 +136,14 @@ def _request(request: OutboundRequest, limits: dict[str, float | None]) -> httpx
         raise InvalidRequestError("The address isn't an http or https URL.")
     headers = request.headers.with_defaults({"accept-encoding": "identity"})
     extensions: dict[str, object] = {"timeout": limits}
+    first_byte = request.timeouts.first_byte
+    if first_byte is not None:
+        # httpx's own limit is for each read: a head that drips would never run into it.
+        async def trace(event: str, _info: Mapping[str, object]) -> None:
+            if event.endswith("receive_response_headers.started"):
+                head.reschedule(asyncio.get_running_loop().time() + first_byte)
+
+        extensions["trace"] = trace
     if request.connect_to is not None:
         headers = headers.with_defaults({"host": url.netloc.decode("ascii")})
         extensions["sni_hostname"] = url.raw_host.decode("ascii")

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from openbolt.testing.sessions import SessionStoreSuite
 
 __all__ = [
+    "AccountingRateLimiterSuite",
     "AtomicKeyValueStoreSuite",
     "CipherSuite",
     "EnvelopeCipherSuite",
@@ -42,6 +43,7 @@ __all__ = [
 ]
 
 _MODULES = {
+    "AccountingRateLimiterSuite": "limits",
     "AtomicKeyValueStoreSuite": "kv",
     "CipherSuite": "ciphers",
     "EnvelopeCipherSuite": "ciphers",

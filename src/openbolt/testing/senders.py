@@ -16,6 +16,7 @@ import asyncio
 import gzip
 import socket
 from collections.abc import AsyncIterator
+from contextlib import suppress
 
 import pytest
 import pytest_asyncio
@@ -33,6 +34,16 @@ from openbolt.testing.scripted import Exchange, ScriptedServer, scripted_server
 __all__ = ["HttpSenderSuite"]
 
 CHUNKED = {"transfer-encoding": "chunked"}
+LOCATIONS = [
+    "javascript:alert(1)",
+    "data:text/plain,x",
+    "http:x",
+    "http://[::1",
+    "http://0177.0.0.2/",
+    "//",
+]
+"""Where a library stumbles that follows, or only reads, what it isn't to follow."""
+
 SOON = 5.0
 """Seconds within which a thing that must happen happens, on a busy machine."""
 
@@ -50,9 +61,11 @@ class HttpSenderSuite:
     Attributes:
         honors_connect_to: False where the sender can't choose its peer, as its
             `NotSupportedError` says.
+        sends_once: False where a library sends again by itself and can't be kept from it.
     """
 
     honors_connect_to: bool = True
+    sends_once: bool = True
 
     @pytest.fixture
     def sender(self) -> HttpSender:
@@ -153,6 +166,17 @@ class HttpSenderSuite:
         status, headers, _ = await fetched(sender, OutboundRequest("GET", server.url("/")))
         assert (status, headers.get("location"), len(server.exchanges)) == (302, "/elsewhere", 1)
 
+    @pytest.mark.parametrize("location", LOCATIONS, ids=ascii)
+    async def test_where_a_redirect_leads_is_not_looked_at(
+        self, sender: HttpSender, server: ScriptedServer, location: str
+    ) -> None:
+        async def script(exchange: Exchange) -> None:
+            await exchange.answer(302, {"location": location})
+
+        server.script = script
+        status, headers, _ = await fetched(sender, OutboundRequest("GET", server.url("/")))
+        assert (status, headers.get("location"), len(server.exchanges)) == (302, location, 1)
+
     async def test_cookies_are_not_kept(self, sender: HttpSender, server: ScriptedServer) -> None:
         async def script(exchange: Exchange) -> None:
             await exchange.answer(200, {"set-cookie": "a=1; Path=/"})
@@ -233,6 +257,25 @@ class HttpSenderSuite:
             await fetched(sender, request)
         assert caught.value.retryable is False
 
+    async def test_a_head_in_drips_ends_after_connect_and_first_byte(
+        self, sender: HttpSender, server: ScriptedServer
+    ) -> None:
+        async def script(exchange: Exchange) -> None:
+            await exchange.send(b"HTTP/1.1 200 OK\r\nx-a: ")
+            with suppress(ConnectionError):
+                for _ in range(round(SOON / 0.05)):
+                    await exchange.send(b"x")
+                    await asyncio.sleep(0.05)
+
+        server.script = script
+        timeouts = Timeouts(connect=0.3, first_byte=0.3)
+        request = OutboundRequest("GET", server.url("/"), timeouts=timeouts)
+        began = asyncio.get_running_loop().time()
+        with pytest.raises(UpstreamTimeoutError) as caught:
+            await fetched(sender, request)
+        assert caught.value.retryable is False
+        assert asyncio.get_running_loop().time() - began < SOON / 2
+
     async def test_silence_in_the_body_runs_into_idle(
         self, sender: HttpSender, server: ScriptedServer
     ) -> None:
@@ -279,16 +322,49 @@ class HttpSenderSuite:
         assert "secret" not in str(caught.value)
         assert caught.value.__cause__ is not None
 
+    @pytest.mark.parametrize("method", ["GET", "POST", "PUT", "DELETE"])
     async def test_a_reset_before_the_head_is_not_tried_again(
-        self, sender: HttpSender, server: ScriptedServer
+        self, sender: HttpSender, server: ScriptedServer, method: str
     ) -> None:
         async def script(exchange: Exchange) -> None:
             exchange.reset()
 
         server.script = script
+        sent = b"" if method == "GET" else b"x"
         with pytest.raises(UpstreamError) as caught:
-            await fetched(sender, OutboundRequest("POST", server.url("/"), body=b"x"))
+            await fetched(sender, OutboundRequest(method, server.url("/"), body=sent))
         assert (type(caught.value), caught.value.retryable) == (UpstreamError, False)
+        assert len(server.exchanges) == 1 or not self.sends_once
+
+    async def test_a_connection_that_dies_while_it_is_kept_is_not_tried_again(
+        self, sender: HttpSender, server: ScriptedServer
+    ) -> None:
+        async def script(exchange: Exchange) -> None:
+            if len(server.exchanges) == 1:
+                await exchange.answer()
+            else:
+                exchange.reset()
+
+        server.script = script
+        await fetched(sender, OutboundRequest("GET", server.url("/")))
+        with pytest.raises(UpstreamError):
+            await fetched(sender, OutboundRequest("GET", server.url("/")))
+        assert (len(server.exchanges), server.connections) == (2, 1) or not self.sends_once
+
+    async def test_a_large_body_arrives_whole(
+        self, sender: HttpSender, server: ScriptedServer
+    ) -> None:
+        bodies: list[bytes] = []
+
+        async def script(exchange: Exchange) -> None:
+            bodies.append(await exchange.read_all())
+            await exchange.answer()
+
+        server.script = script
+        sent = bytes(range(256)) * 8192
+        await fetched(sender, OutboundRequest("PUT", server.url("/"), body=sent))
+        got = server.exchanges[0].headers
+        assert (got.get("content-length"), bodies == [sent]) == (str(len(sent)), True)
 
     async def test_what_is_no_http_is_an_upstream_error(
         self, sender: HttpSender, server: ScriptedServer
