@@ -47,7 +47,7 @@ PRIMARY = f"{sys.version_info.major}.{sys.version_info.minor}"
 """The Python that nox itself runs on: it is surely there, so it measures coverage."""
 
 CI = bool(os.environ.get("CI"))
-EXTRAS = ".[cloudflare,otel,redis,s3,server]"
+EXTRAS = ".[cloudflare,oidc,otel,redis,s3,server]"
 APART = ("browser", "model", "node", "servers", "worker")
 """Markers whose tests run once, in a session of their own, and not on every Python."""
 

@@ -29,7 +29,8 @@ export function segmented(label, name, choices, value, chosen) {
   const inputs = choices.map(([key, text]) =>
     h("label", {}, h("input", { type: "radio", name, value: key, checked: key === value, onchange: () => chosen(key) }), h("span", {}, text)),
   );
-  return h("fieldset", { class: "settings-row" }, h("legend", {}, label), h("div", { class: "segmented" }, ...inputs));
+  const id = freshId("choice");
+  return h("div", { class: "settings-row", role: "radiogroup", "aria-labelledby": id }, h("span", { id }, label), h("div", { class: "segmented" }, ...inputs));
 }
 
 export function check(label, hint, checked, changed) {

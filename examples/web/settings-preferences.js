@@ -2,7 +2,7 @@
 // Law: a choice holds at once, and the line below says whether it is kept beyond this browser.
 
 import { h } from "./dom.js";
-import { check, field, group, segmented } from "./settings-parts.js";
+import { check, group, segmented } from "./settings-parts.js";
 
 const MAC = /mac|iphone|ipad/i.test(navigator.userAgentData?.platform ?? navigator.platform ?? "");
 const SAID = {
@@ -47,7 +47,7 @@ export function preferencesPart({ preferences, signedIn, signal }) {
     group(
       "Code",
       null,
-      field("Font size in pixels", size),
+      h("label", { class: "settings-row" }, "Font size in pixels", size),
       check("Wrap long lines", "Line numbers are left out then.", now.wordWrap, (wordWrap) => change({ wordWrap })),
     ),
     signedIn && h("p", { class: "settings-words" }, "Preferences follow you to every browser that you sign in with."),

@@ -27,7 +27,8 @@ export async function showShared(token) {
   try {
     thing = await api.shared(token);
   } catch (error) {
-    setText($("shared-title"), "Nothing to see here");
+    setText($("shared-title"), "");
+    root.querySelector(".badge").hidden = true;
     const words = error.status === 404 ? "This link opens nothing. It may have been revoked, or has ended." : error.message;
     $("shared-body").replaceChildren(h("div", { class: "placeholder" }, h("p", { role: "alert" }, words)));
     return;

@@ -135,7 +135,9 @@ def _project_rows(g: Graph) -> list[_Row]:
         return recovered(handler, g.recovery, "project")
 
     preview = MakePreview(projects, d.kv, d.clock, d.tokens, settings)
-    delete = forgetting_shares(DeleteProject(projects, d.kv), g.shares, "project")
+    delete = forgetting_shares(
+        DeleteProject(projects, d.kv, g.recovery.journals), g.shares, "project"
+    )
     return [
         ("GET", "/api/projects", ListProjects(projects, settings)),
         ("GET", "/api/projects/{id}", settled(ReadProject(projects))),

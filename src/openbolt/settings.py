@@ -130,7 +130,8 @@ class Settings:
         oidc_client_id: Of the application that is registered there.
         oidc_client_secret: Its secret.
         oidc_name: What the page calls it.
-        allowed_users: Logins that may sign in (GitHub's names, any case). Where this,
+        allowed_users: Logins that may sign in (GitHub's names, any case), and verified e-mail
+            addresses. Where this,
             ``allowed_orgs`` and ``allowed_email_domains`` are all empty, whoever the provider
             vouches for may; else one match in one of the three is enough.
         allowed_orgs: GitHub organizations whose members may sign in.
@@ -145,6 +146,9 @@ class Settings:
         upstreams: Servers that ``/api/proxy`` forwards to, as JSON by name; see
             ``docs/how-to/proxy.md``.
         upstream_secrets: The operator's secrets that upstreams name, as JSON: ``{"name": "value"}``.
+        git_hosts: Hosts that ``/api/git`` leads to: ``github.com`` or ``host:port``, by https and
+            at public addresses; an origin, as ``http://git.internal:3000``, may be in your own
+            network.
         trusted_proxies: Addresses and networks of reverse proxies whose word on a client's address
             counts (``Forwarded``, ``X-Forwarded-For``), as ``10.0.0.0/8``; ``unix`` for one behind
             a Unix socket.
@@ -164,6 +168,10 @@ class Settings:
         receipt_retention: How long the receipt for a deleted account is kept.
 
         max_body_bytes: A longer body is a 413. 10 MiB holds a long chat with pasted files.
+        git_max_fetch_bytes: One answer of a git host, its pack included. A page holds a pack in
+            memory, twice while it unpacks it.
+        git_max_push_bytes: One request to a git host, its pack included; what a page made is small.
+        git_timeout: One request to a git host, from its first byte to the answer's last.
         max_tokens: Output tokens asked for in one model call.
         max_segments: Model calls for one reply that runs into ``max_tokens``; 4 x 16,384 tokens
             are about 200 KB of code, beyond which a reply is a runaway.
@@ -241,6 +249,7 @@ class Settings:
     _upstream_secrets: Hidden | None = field(
         default=None, alias="upstream_secrets", converter=_hidden, repr=False
     )
+    git_hosts: tuple[str, ...] = ("github.com", "gitlab.com", "codeberg.org")
     trusted_proxies: tuple[str, ...] = ()
 
     sign_in_ttl: float = field(default=600.0, validator=_at_least(30))
@@ -257,6 +266,9 @@ class Settings:
     receipt_retention: float = field(default=730 * DAY, validator=_duration)
 
     max_body_bytes: int = field(default=10 * MIB, validator=_at_least(1024))
+    git_max_fetch_bytes: int = field(default=256 * MIB, validator=_at_least(1024))
+    git_max_push_bytes: int = field(default=64 * MIB, validator=_at_least(1024))
+    git_timeout: float = field(default=900.0, validator=_at_least(1))
     max_tokens: int = field(default=16_384, validator=_at_least(1))
     max_segments: int = field(default=4, validator=_at_least(1))
     max_recoveries: int = field(default=2, validator=_at_least(0))

@@ -29,7 +29,7 @@ __all__ = ["Share", "Shareable", "Shares", "dead_link"]
 Shareable = Literal["project", "chat"]
 
 _TOKEN_BYTES = 32
-_TOKEN = re.compile(r"[a-z2-7]{51}[aq]")
+_TOKEN = re.compile(r"[a-z2-7]{52}")
 _ID = re.compile(r"[a-z2-7]{26}")
 
 

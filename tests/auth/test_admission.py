@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import unicodedata
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -151,7 +153,7 @@ def test_domains_that_old_rules_took_for_one_are_two() -> None:
     # IDNA 2003 makes "strasse" of the first; they are registered by different people.
     assert not by_domain("eve@straße.example", "strasse.example")
     assert by_domain("ann@straße.example", "xn--strae-oqa.example")
-    decomposed = "bu\u0308cher.example"
+    decomposed = unicodedata.normalize("NFD", "bücher.example")
     assert not by_domain(f"ann@{decomposed}", "bücher.example")
 
 

@@ -17,6 +17,21 @@ TWO_FILES = (
 )
 
 
+async def test_a_project_is_not_deleted_while_a_reply_is_written_to_it(app: App) -> None:
+    await app.chat("hi", id="c1", projectId="p1")
+    app.mock.enqueue(Reply("first part and more", fault="stall after=1"))
+    response = await app.start("more", id="c1")
+    assert not isinstance(response.body, bytes)
+    stream = aiter(response.body)
+    while b"text-delta" not in await anext(stream):
+        pass
+    assert (await app.call("DELETE", "/api/projects/p1"))[0] == 423
+    assert (await app.call("POST", "/api/chat/c1/stop"))[0] == 200
+    await response.body.aclose()
+    await app.drain()
+    assert (await app.call("DELETE", "/api/projects/p1"))[0] == 204
+
+
 async def test_frames_come_in_the_contracted_order(app: App) -> None:
     app.mock.enqueue(TWO_FILES)
     frames = await app.chat("build it")

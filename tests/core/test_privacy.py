@@ -187,8 +187,10 @@ async def test_an_export_takes_no_more_memory_than_a_file_of_it(
     noise = bytes(range(251)) * (MIB // 251)
     for number in range(24):
         await build(graph.projects, f"p{number}", "ann", data=noise + bytes([number]))
+    await say(graph.chats, "c1", "ann")
     for number in range(24):
-        await say(graph.chats, f"c{number}", "ann", "x" * MIB)
+        part = {"type": "text", "text": "x" * MIB}
+        await graph.chats.add("c1", Message(f"m{number}", "user", 0.0, (part,)))
     tracemalloc.start()
     try:
         size = 0
@@ -561,7 +563,11 @@ async def test_what_is_too_old_goes_and_nothing_else(
     dependencies: Dependencies, clock: ManualClock, kv: MemoryKeyValueStore, objects: ObjectStore
 ) -> None:
     graph = await old_and_new(dependencies, clock)
-    await graph.shares.create(await graph.projects.load("ann-old", owner="ann"), by="ann")
+    for thing in (
+        await graph.projects.load("ann-old", owner="ann"),
+        await graph.chats.load("ann-old", owner="ann"),
+    ):
+        await graph.shares.create(thing, by="ann")
     settings = keeping(chat_retention=30, project_retention=30)
     assert await purge(dependencies, settings) == PurgeReport(users=2, chats=2, projects=2)
     for user in ("ann", "bob"):

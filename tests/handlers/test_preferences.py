@@ -5,22 +5,10 @@ from typing import Any
 
 import pytest
 
-from openbolt import Dependencies, OpenBolt, Settings
-from openbolt.heads import KeyValueHeads
-from openbolt.preferences import Preferences, PreferenceStore
-from openbolt.preferences_handler import PatchPreferences, ReadPreferences
-from openbolt.routing import Route
-from openbolt_local.memory import MemoryKeyValueStore
+from openbolt.preferences import Preferences
 from tests.handlers.building import Caller
 
 AT = "/api/preferences"
-
-
-@pytest.fixture
-def app(dependencies: Dependencies, settings: Settings, kv: MemoryKeyValueStore) -> OpenBolt:
-    store = PreferenceStore(KeyValueHeads(kv), settings.max_preferences_bytes)
-    routes = [Route("GET", AT, ReadPreferences(store)), Route("PATCH", AT, PatchPreferences(store))]
-    return OpenBolt(dependencies, settings, routes=routes)
 
 
 async def test_at_first_everything_is_at_its_default(call: Caller) -> None:

@@ -24,7 +24,7 @@ from openbolt.graph import Graph
 from openbolt.guards import answer_errors
 from openbolt.http import Handler, Response
 from openbolt.privacy import Privacy, Receipt
-from openbolt.privacy_handler import DeleteAccount
+from openbolt.privacy_handler import DeleteAccount, ExportAccount
 from openbolt.projects.blobs import note_stale
 from openbolt.projects.journal import JournalHead, JournalStore
 from openbolt.protocols import EventLogLimits
@@ -539,13 +539,14 @@ class Gate:
         routes = [
             Route("POST", "/slow", slow),
             Route("DELETE", "/account", DeleteAccount(privacy)),
+            Route("GET", "/export", ExportAccount(privacy)),
         ]
         inner = with_account(Router(routes), accounts)
         who = HeaderOrSignedIn(SignedInUsers(stores.sessions, stores.api_keys))
         return cls(privacy, slow, Caller(answer_errors(with_principal(inner, who))))
 
-    async def ask(self, method: str, target: str) -> Answer:
-        return await self.call(method, target, json={"confirm": ANN}, user=ANN)
+    async def ask(self, method: str, target: str, **options: Any) -> Answer:
+        return await self.call(method, target, json={"confirm": ANN}, **{"user": ANN, **options})
 
 
 async def test_a_request_that_writes_is_waited_for_and_none_begins_meanwhile(
@@ -579,6 +580,30 @@ async def test_one_who_never_ends_is_waited_for_only_so_long(
     gate.slow.go.set()
     assert (await written).status == 204
     assert (await gate.ask("DELETE", "/account")).status == 200
+
+
+async def test_the_handlers_ask_for_the_right_themselves(
+    dependencies: Dependencies, settings: Settings, kv: MemoryKeyValueStore
+) -> None:
+    keys = Graph.of(dependencies, settings).api_keys
+    key, _ = await keys.create(Principal(ANN), name="k", scopes=("chat",))
+    gate = Gate.over(dependencies, kv, patience=1.0)
+    bearer = {"authorization": f"Bearer {key}"}
+    for method, target in (("DELETE", "/account"), ("GET", "/export")):
+        answer = await gate.ask(method, target, user=None, headers=bearer)
+        assert (answer.status, answer.json["error"]["code"]) == (403, "scope_missing")
+
+
+async def test_who_was_deleted_may_begin_anew(
+    call: Caller, chat: Chatter, clock: ManualClock
+) -> None:
+    await chat("Hello", user=ANN)
+    assert (await confirm(call)).status == 200
+    clock.advance(0.001)
+    talked = await chat("Hello again", files={"a.txt": "a"}, user=ANN)
+    assert talked.answer.status == 200
+    assert len((await call("GET", "/api/chats", user=ANN)).json["chats"]) == 1
+    assert (await call("GET", f"/api/projects/{talked.project_id}", user=ANN)).status == 200
 
 
 async def test_of_two_deletions_at_once_one_does_it(call: Caller, chat: Chatter) -> None:

@@ -255,7 +255,7 @@ async def test_what_is_made_for_others_to_open_names_the_attackers_host(site: Si
     ann.handler = open_site.app
     for path in ("preview", "shares"):
         url = f"/api/projects/p1/{path}"
-        answer = await ann.fetch(url, method="POST", host="evil.example", origin="https://evil.example")
+        answer = await ann.fetch(url, by=None, method="POST", host="evil.example")
         assert answer.status in {200, 201}
         assert "evil.example" not in answer.text
 

@@ -11,10 +11,11 @@ from attrs import frozen
 
 from openbolt.access import principal_of
 from openbolt.bodies import iso_time, json_response, read_json
-from openbolt.errors import InvalidRequestError, NotFoundError
+from openbolt.errors import InvalidRequestError, LockedError, NotFoundError
 from openbolt.http import Headers, Request, Response, StreamBody
 from openbolt.paging import page_by_time
 from openbolt.projects.bundle import zip_version
+from openbolt.projects.journal import JournalStore
 from openbolt.projects.paths import normalize_path
 from openbolt.projects.store import Manifest, Project, ProjectStore
 from openbolt.protocols import KeyValueStore
@@ -99,11 +100,14 @@ class DeleteProject:
 
     projects: ProjectStore
     kv: KeyValueStore
+    journals: JournalStore
 
     async def __call__(self, request: Request, /) -> Response:
-        """Remove it with its versions and its preview link."""
+        """Remove it with its versions and its preview link; not while a reply is written to it."""
         owner = principal_of(request)
         project = await self.projects.load(request.path_params["id"], owner=owner, to="delete")
+        if await self.journals.list(project.id):
+            raise LockedError("A reply is being written to this project; wait for it or stop it.")
         # The project goes last: a failure before leaves something that can be deleted again.
         token = await self.kv.get(f"project:{project.id}/preview")
         if token is not None:

@@ -41,9 +41,6 @@ def passed(
     upstream, secrets = call.upstream, call.injected.values
     check_answer(answer)
     _check_status(call.injected, answer.status)
-    mask = SecretMask(secrets)
-    if mask and answer.headers.get("content-encoding", "identity") != "identity":
-        raise UpstreamError("The upstream packs its answer, though nobody asked for that.")
     is_bodiless = answer.status in _NO_BODY or call.request.method == "HEAD"
     declared = None if answer.status in _NO_BODY else content_length(answer.headers)
     if not is_bodiless and (declared or 0) > upstream.max_response_bytes:
@@ -51,6 +48,9 @@ def passed(
     headers = passed_back(_located(call, answer), upstream, length=declared, secrets=secrets)
     if is_bodiless:
         return Response(answer.status, headers)
+    mask = SecretMask(secrets)
+    if mask and answer.headers.get("content-encoding", "identity") != "identity":
+        raise UpstreamError("The upstream packs its answer, though nobody asked for that.")
     if call.lookup is not None and answer.status == 200:
         from openbolt.proxy.caching import not_modified
 

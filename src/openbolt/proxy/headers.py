@@ -53,9 +53,10 @@ _SANDBOX = (
 
 
 class LoopError(UpstreamError):
-    """A request came back to a proxy that had forwarded it."""
+    """A request came back to a proxy that had forwarded it (508, RFC 5842)."""
 
     code = "proxy_loop"
+    status_hint = 508
 
 
 def check_framing(headers: Headers, /) -> None:
