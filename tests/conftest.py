@@ -54,7 +54,12 @@ def pytest_configure() -> None:
         collector.data_lock = threading.RLock()
 
 
-HOMES = {"browser": "browser", "model": "model", "node": "wire", "worker": "worker"}
+HOMES = {
+    "browser": {"browser"},
+    "model": {"model"},
+    "node": {"auth", "git", "wire"},
+    "worker": {"worker"},
+}
 """Where the tests with a marker live: the session that runs them looks nowhere else."""
 
 
@@ -62,9 +67,10 @@ HOMES = {"browser": "browser", "model": "model", "node": "wire", "worker": "work
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Put the guard first in every async test, so that it is torn down last."""
     for item in items:
-        for marker, home in HOMES.items():
-            if item.get_closest_marker(marker) and home not in item.path.parts:
-                raise pytest.UsageError(f"{item.nodeid}: {marker} tests belong in tests/{home}")
+        for marker, homes in HOMES.items():
+            if item.get_closest_marker(marker) and homes.isdisjoint(item.path.parts):
+                wanted = " or ".join(f"tests/{home}" for home in sorted(homes))
+                raise pytest.UsageError(f"{item.nodeid}: {marker} tests belong in {wanted}")
         if isinstance(item, pytest.Function) and _is_async(item.obj):
             item.fixturenames.insert(0, "no_leaked_tasks")
 

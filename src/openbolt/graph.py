@@ -76,7 +76,7 @@ class Graph:
         projects = ProjectStore(d.objects, d.kv, d.clock)
         chats = ChatStore(d.kv, heads, d.clock)
         running = RunningTurns()
-        accounts = Accounts(d.kv, d.clock, running)
+        accounts = Accounts(d.kv, d.clock, running, mark_ttl=max(3600.0, 2 * settings.turn_timeout))
         journals = AccountJournals(d.kv, accounts)
         recovery = Recovery(journals, projects, chats, d.leases, running, settings.lease_ttl)
         shares = Shares(d.kv, heads, d.clock, d.tokens, settings)

@@ -242,6 +242,8 @@ def _connect(path: str, synchronous: Synchronous, busy_timeout: float) -> sqlite
     try:
         _retry(lambda: connection.execute("PRAGMA journal_mode = WAL").fetchall(), busy_timeout)
         connection.execute(f"PRAGMA synchronous = {synchronous}")
+        # What a user has deleted is gone from the file, too.
+        connection.execute("PRAGMA secure_delete = ON")
         connection.execute(f"PRAGMA journal_size_limit = {_JOURNAL_BYTES}")
     except BaseException:
         connection.close()

@@ -12,13 +12,16 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 from urllib.request import urlopen
 
 import pytest
 from attrs import define, field
+
+from openbolt_local.mocks import GitHubAccount, GitHubApp, GitHubEmail, GitHubMock
 
 ROOT = Path(__file__).resolve().parents[2]
 START_TIME = 30.0
@@ -47,6 +50,7 @@ class ExampleServer:
     """`python -m examples.server` on a port of its own; can be killed and started again."""
 
     data: Path
+    settings: Mapping[str, str] = field(factory=dict)
     port: int = field(factory=free_port)
     process: subprocess.Popen[bytes] | None = None
 
@@ -58,8 +62,9 @@ class ExampleServer:
         environment = {
             name: value
             for name, value in os.environ.items()
-            if not name.startswith(("ANTHROPIC_", "OPENBOLT_"))
+            if not name.startswith(("ANTHROPIC_", "OPENBOLT_", "GITHUB_"))
         }
+        environment.update(self.settings)
         command = [sys.executable, "-m", "examples.server"]
         command += ["--port", str(self.port), "--data", str(self.data)]
         with (self.data / "server.log").open("ab") as log:
@@ -112,25 +117,75 @@ def chromium() -> Iterator[Any]:
         browser.close()
 
 
-@pytest.fixture
-def open_page(chromium: Any, server: ExampleServer) -> Iterator[Callable[..., Any]]:
-    """Open the page in a fresh profile; an uncaught error in it fails the test."""
+@contextmanager
+def opening_pages(chromium: Any, url: str) -> Iterator[Callable[..., Any]]:
+    """Open the page in a fresh profile; an uncaught error or a refused load in it fails the test."""
     contexts: list[Any] = []
     errors: list[str] = []
 
     def note_error(error: object) -> None:
         errors.append(str(error))
 
-    def open_one(**options: Any) -> Any:
+    def note_violation(message: Any) -> None:
+        if "Content Security Policy" in message.text:
+            errors.append(message.text)
+
+    def open_one(path: str = "", **options: Any) -> Any:
         context = chromium.new_context(**{"viewport": {"width": 1440, "height": 900}, **options})
         context.set_default_timeout(20_000)
         contexts.append(context)
+        context.on("weberror", note_error)
+        context.on("console", note_violation)
         page = context.new_page()
-        page.on("pageerror", note_error)
-        page.goto(server.url)
+        page.goto(f"{url}{path}")
         return page
 
     yield open_one
     for context in contexts:
         context.close()
     assert errors == []
+
+
+@pytest.fixture
+def open_page(chromium: Any, server: ExampleServer) -> Iterator[Callable[..., Any]]:
+    """A page of a server that asks nobody who they are."""
+    with opening_pages(chromium, server.url) as open_one:
+        yield open_one
+
+
+@pytest.fixture
+def github() -> Iterator[GitHubMock]:
+    """GitHub at the wire, with two people and one application."""
+    app = GitHubApp("client", "secret", ["http://127.0.0.1/api/auth/github/callback"])
+    people = [
+        GitHubAccount(
+            number,
+            login,
+            name=name,
+            emails=[GitHubEmail(f"{login}@example.com", primary=True)],
+        )
+        for number, (login, name) in enumerate([("octo", "Octavia Moss"), ("hubot", "Hu Bot")], 1)
+    ]
+    with GitHubMock.in_thread([app], people) as mock:
+        yield mock
+
+
+@pytest.fixture
+def site(tmp_path: Path, github: GitHubMock) -> Iterator[ExampleServer]:
+    """A server that people sign in to with GitHub."""
+    settings = {
+        "GITHUB_CLIENT_ID": "client",
+        "GITHUB_CLIENT_SECRET": "secret",
+        "OPENBOLT_GITHUB_URL": github.url,
+    }
+    server = ExampleServer(tmp_path, settings)
+    server.start()
+    yield server
+    server.kill()
+
+
+@pytest.fixture
+def visit(chromium: Any, site: ExampleServer) -> Iterator[Callable[..., Any]]:
+    """A page of that server, in a fresh profile, signed out."""
+    with opening_pages(chromium, site.url) as open_one:
+        yield open_one

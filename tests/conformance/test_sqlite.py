@@ -444,3 +444,15 @@ async def test_a_flush_that_was_cancelled_and_carried_out_is_repeated_without_ha
         other.close()
         await _until(written)
     assert await _rows(database) == [(0, 1)]
+
+
+async def test_what_was_deleted_is_gone_from_the_file(path: Path, clock: ManualClock) -> None:
+    canary = b"CANARY-of-a-user"
+    async with SQLiteDatabase.open(path) as first:
+        kv = SQLiteKeyValueStore(first, clock)
+        for number in range(200):
+            await kv.set(f"user:ann/{number}", canary * 50)
+        for number in range(200):
+            await kv.delete(f"user:ann/{number}")
+    held = b"".join(p.read_bytes() for p in path.parent.iterdir() if p.is_file())
+    assert canary not in held

@@ -25,7 +25,6 @@ from openbolt.guards import answer_errors
 from openbolt.http import Handler, Response
 from openbolt.privacy import Privacy, Receipt
 from openbolt.privacy_handler import DeleteAccount, ExportAccount
-from openbolt.projects.blobs import note_stale
 from openbolt.projects.journal import JournalHead, JournalStore
 from openbolt.protocols import EventLogLimits
 from openbolt.routing import Route, Router
@@ -157,7 +156,6 @@ async def use_everything(whole: Whole, call: Caller, chat: Chatter, clock: Manua
     await whole.stores.chats.ask_stop(talked.chat_id, "1")
     await leave_a_wreck(whole, talked.chat_id, talked.project_id)
     deleted = await chat("Another", files={"gone.txt": f"{CANARY} again"}, **ann)
-    await note_stale(whole.stores.projects.objects, whole.stores.projects.kv, deleted.project_id)
     for at in (f"/api/projects/{deleted.project_id}", f"/api/chats/{deleted.chat_id}"):
         assert (await call("DELETE", at, **ann)).status == 204
     return Had(talked.chat_id, talked.project_id, cookie, key, shared.json["token"])

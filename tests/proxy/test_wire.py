@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import ssl
 from collections.abc import AsyncIterator, Callable
 
 import pytest
@@ -14,6 +15,7 @@ from openbolt.senders.httpx import HttpxSender
 from openbolt.testing.scripted import Exchange, ScriptedServer
 from tests.proxy.serving import Served, guarded, served, settings_with
 
+NO_TLS = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)  # or the system's authorities are read each time
 KEY = "sk-operators-own-0123456789"
 
 
@@ -50,7 +52,7 @@ async def app(request: pytest.FixtureRequest, upstream: ScriptedServer) -> Async
         },
         {"k": KEY},
     )
-    sender = AiohttpSender() if request.param == "aiohttp" else HttpxSender()
+    sender = AiohttpSender() if request.param == "aiohttp" else HttpxSender(tls=NO_TLS)
     async with served(guarded(Proxy.of(settings, sender))) as app:
         yield app
     await sender.aclose()

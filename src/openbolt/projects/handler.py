@@ -14,6 +14,7 @@ from openbolt.bodies import iso_time, json_response, read_json
 from openbolt.errors import InvalidRequestError, LockedError, NotFoundError
 from openbolt.http import Headers, Request, Response, StreamBody
 from openbolt.paging import page_by_time
+from openbolt.projects.blobs import note_stale
 from openbolt.projects.bundle import zip_version
 from openbolt.projects.journal import JournalStore
 from openbolt.projects.paths import normalize_path
@@ -108,6 +109,8 @@ class DeleteProject:
         project = await self.projects.load(request.path_params["id"], owner=owner, to="delete")
         if await self.journals.list(project.id):
             raise LockedError("A reply is being written to this project; wait for it or stop it.")
+        # What its versions name is collected later, and by then nothing would tell.
+        await note_stale(self.projects.objects, self.kv, project.id)
         # The project goes last: a failure before leaves something that can be deleted again.
         token = await self.kv.get(f"project:{project.id}/preview")
         if token is not None:
