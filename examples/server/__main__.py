@@ -12,7 +12,7 @@ from threading import Timer
 
 import uvicorn
 
-from examples.server.serving import make_app, read_settings
+from examples.server.serving import callback_urls, make_app, read_settings
 from openbolt import Settings
 from openbolt.errors import ConfigurationError
 
@@ -24,7 +24,10 @@ Settings come from the environment; the most used ones:
   OPENBOLT_DATA          where chats and projects are kept
   OPENBOLT_KV            sqlite (default) or memory
   OPENBOLT_OBJECTS       files (default) or memory
-  OPENBOLT_PASSWORD      ask browsers for it; needed for any other --host
+  GITHUB_CLIENT_ID       let people sign in with GitHub; each sees their own things only
+  GITHUB_CLIENT_SECRET   its secret
+  OPENBOLT_OIDC_ISSUER   the same with OpenID Connect (and OPENBOLT_OIDC_CLIENT_ID, _SECRET)
+  OPENBOLT_PASSWORD      ask browsers for it; this or a sign-in is needed for any other --host
   OPENBOLT_ALLOWED_HOSTS names that browsers use; needed for any other --host
 """
 
@@ -42,6 +45,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     host = f"[{options.host}]" if ":" in options.host else options.host
     url = f"http://{host}:{options.port}"
     print(f"openbolt serves {url} and keeps its data in {settings.data}", flush=True)
+    for callback in callback_urls(settings, url):
+        print(f"people sign in; the callback URL to register is {callback}", flush=True)
     if options.open:
         Timer(1.5, webbrowser.open, [url]).start()
     if options.reload:

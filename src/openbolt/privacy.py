@@ -18,6 +18,7 @@ from typing import Any
 from attrs import frozen
 
 from openbolt.accounts import Accounts
+from openbolt.archives import ExportedFile, zip_files
 from openbolt.auth.api_keys import ApiKeys
 from openbolt.auth.session_handler import SessionEnded
 from openbolt.auth.sessions import Sessions
@@ -33,7 +34,6 @@ from openbolt.personal.account import (
     SessionData,
     ShareData,
 )
-from openbolt.personal.archive import ExportedFile, zip_files
 from openbolt.personal.chats import ChatData
 from openbolt.personal.data import PersonalData, delete_below, pretty_json
 from openbolt.personal.projects import ProjectData

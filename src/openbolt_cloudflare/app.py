@@ -3,7 +3,8 @@
 Laws: the response's body is closed exactly once, also when the client goes in the middle or was
 never there, and a handler that has not answered yet is left to end. The whole exchange runs under
 ``ctx.waitUntil``, because the runtime would otherwise drop the coroutine with the client, its
-``finally`` blocks included.
+``finally`` blocks included. What one request does to another's tasks, the other's streams survive
+(`openbolt_cloudflare._requests`).
 
 Only inside a Worker: imports the runtime.
 """
@@ -22,6 +23,7 @@ from openbolt.guards import answer_errors, error_response
 from openbolt.http import ByteStream, Handler, Headers, Request, RequestContext, Response
 from openbolt.settings import Settings, setting_names, variable_name
 from openbolt_cloudflare._js import JsObject, create_proxy, js, js_headers, to_js, wait_until
+from openbolt_cloudflare._requests import WorkerRequest, keep_requests_apart
 from openbolt_cloudflare.streams import JsByteStream, byte_channel, pump
 
 __all__ = ["serve", "settings_from_env"]
@@ -50,10 +52,17 @@ async def serve(
         A JavaScript ``Response``, to be returned from ``fetch`` as it is. An error of the handler
         is answered as `openbolt.guards.answer_errors` does.
     """
-    incoming = getattr(request, "js_object", request)
-    head: asyncio.Future[JsObject] = asyncio.get_running_loop().create_future()
-    exchange = asyncio.ensure_future(_exchange(handler, incoming, ctx, root_path, head))
-    wait_until(ctx, exchange)
+    incoming: JsObject = getattr(request, "js_object", request)
+    loop = asyncio.get_running_loop()
+    keep_requests_apart(loop)
+    own = WorkerRequest()
+
+    def begin(coroutine: Coroutine[Any, Any, None]) -> None:
+        wait_until(ctx, own.begin(coroutine))
+
+    head: asyncio.Future[JsObject] = loop.create_future()
+    begin(_exchange(handler, _request(incoming, begin, root_path), incoming.signal, head))
+    wait_until(ctx, asyncio.create_task(own.attend()))
     return await head
 
 
@@ -70,16 +79,11 @@ def settings_from_env(env: JsObject, /, **overrides: Any) -> Settings:
 
 
 async def _exchange(
-    handler: Handler,
-    incoming: JsObject,
-    ctx: JsObject,
-    root_path: str,
-    head: asyncio.Future[JsObject],
+    handler: Handler, request: Request, signal: JsObject, head: asyncio.Future[JsObject]
 ) -> None:
-    request = _request(incoming, ctx, root_path)
     try:
         response = await answer_errors(handler)(request)
-        await _send(response, request.method, incoming.signal, head)
+        await _send(response, request.method, signal, head)
     except Exception as error:
         _log.error("The response to a %s request broke off", request.method, exc_info=error)
         if not head.done():
@@ -127,12 +131,14 @@ def _listener(target: JsObject, event: str, call: Callable[[JsObject], object]) 
         proxy.destroy()
 
 
-def _request(incoming: JsObject, ctx: JsObject, root_path: str) -> Request:
+def _request(
+    incoming: JsObject, begin: Callable[[Coroutine[Any, Any, None]], None], root_path: str
+) -> Request:
     url = urlsplit(str(incoming.url))
     headers = Headers([(name, value) for name, value in incoming.headers])
 
     def spawn(coro: Coroutine[Any, Any, None]) -> None:
-        wait_until(ctx, asyncio.ensure_future(_logged(coro)))
+        begin(_logged(coro))
 
     return Request(
         method=str(incoming.method).upper(),

@@ -117,6 +117,18 @@ def chromium() -> Iterator[Any]:
         browser.close()
 
 
+@pytest.fixture
+def caching_chromium(chromium: Any) -> Iterator[Any]:
+    """A browser that keeps pages whole for the back button, which the driver turns off."""
+    browser = chromium.browser_type.launch(
+        executable_path=CHROMIUM,
+        args=list(FLAGS),
+        ignore_default_args=["--disable-back-forward-cache"],
+    )
+    yield browser
+    browser.close()
+
+
 @contextmanager
 def opening_pages(chromium: Any, url: str) -> Iterator[Callable[..., Any]]:
     """Open the page in a fresh profile; an uncaught error or a refused load in it fails the test."""

@@ -15,6 +15,8 @@ from typing import Any
 import httpx
 import pytest
 
+from tests.browser.conftest import opening_pages
+
 pytestmark = pytest.mark.browser
 
 Visit = Callable[..., Any]
@@ -49,6 +51,7 @@ def chat(page: Any, text: str = PROMPT) -> None:
 
 
 def open_settings(page: Any, part: str) -> None:
+    page.wait_for_selector("#account > button")
     if page.is_visible("#account-button"):
         page.click("#account-button")
     page.click("#open-settings")
@@ -155,6 +158,36 @@ def test_signing_out_leaves_nothing_behind(visit: Visit, site: Any) -> None:
     page.goto(address)
     page.wait_for_selector("#sign-in", state="visible")
     assert "todo" not in page.inner_text("body").lower()
+
+
+def test_a_page_kept_whole_by_the_browser_is_not_shown_after_its_session_ended(
+    caching_chromium: Any, site: Any
+) -> None:
+    with opening_pages(caching_chromium, site.url) as visit:
+        page = visit()
+        sign_in(page)
+        chat(page, "[mock:echo nobody-else-may-read-this]")
+        remember = "addEventListener('pageshow', (event) => (window.kept = event.persisted))"
+        page.evaluate(remember)
+        go_away_and_back(page, site.url)
+        page.wait_for_selector(REPLY, state="visible")
+        assert page.evaluate("window.kept") is True, "the browser keeps pages"
+
+        token = cookies(page)[COOKIE]["value"]
+        ended = httpx.delete(
+            f"{site.url}api/auth/sessions?all=true", headers={"cookie": f"{COOKIE}={token}"}
+        )
+        assert ended.status_code == 204
+        go_away_and_back(page, site.url)
+        page.wait_for_selector("#sign-in", state="visible")
+        assert "nobody-else" not in page.content()
+
+
+def go_away_and_back(page: Any, url: str) -> None:
+    page.goto(f"{url}icon.svg")
+    # Not by the driver: a page that was kept has no load to wait for.
+    page.evaluate("setTimeout(() => history.back())")
+    page.wait_for_url(lambda now: "icon.svg" not in now, wait_until="commit")
 
 
 def test_another_person_at_the_same_browser_sees_nothing_of_the_first(visit: Visit) -> None:
@@ -350,7 +383,7 @@ def test_preferences_follow_a_person_and_survive_a_dead_network(visit: Visit) ->
     ):
         first.click("#theme-toggle")
     second.reload()
-    second.wait_for_function(f"{theme} === 'dark'")
+    second.wait_for_selector("html[data-theme=dark]")
     second.wait_for_selector("#theme-toggle[aria-pressed=true]")
 
     second.context.set_offline(True)

@@ -15,7 +15,7 @@ from openbolt.errors import NotSupportedError, UpstreamError, UpstreamTimeoutErr
 from openbolt.protocols import OutboundRequest, Timeouts
 from openbolt.senders.aiohttp import AiohttpSender
 from openbolt.senders.httpx import HttpxSender
-from openbolt.testing.scripted import scripted_server
+from openbolt.testing.scripted import Exchange, scripted_server
 from openbolt.testing.senders import LOCATIONS, HttpSenderSuite, fetched
 
 Sender = AiohttpSender | HttpxSender
@@ -109,6 +109,31 @@ async def test_a_body_that_takes_its_time_to_be_made_is_not_limited(
         request = OutboundRequest("PUT", server.url("/"), body=body(), timeouts=timeouts)
         assert (await fetched(sender, request))[0] == 200
         await sender.aclose()
+
+
+async def test_an_answer_before_the_end_of_a_body_arrives_and_leaving_stops_the_body() -> None:
+    gone = asyncio.Event()
+    before = asyncio.all_tasks()
+
+    async def script(exchange: Exchange) -> None:
+        await exchange.start(401, {"content-length": "0"})
+        await exchange.gone()
+        gone.set()
+
+    async def body() -> AsyncIterator[bytes]:
+        while not gone.is_set():
+            yield b"x" * 1024
+            await asyncio.sleep(0.01)
+
+    async with scripted_server() as server:
+        server.script = script
+        sender = AiohttpSender()
+        request = OutboundRequest("PUT", server.url("/"), body=body())
+        async with asyncio.timeout(10), sender.send(request) as response:
+            assert response.status == 401
+        await asyncio.wait_for(gone.wait(), 10)
+        await sender.aclose()
+    assert asyncio.all_tasks() - before == {asyncio.current_task()} - before
 
 
 @pytest.mark.parametrize("location", LOCATIONS, ids=ascii)

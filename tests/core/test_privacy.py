@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 from openbolt import Dependencies, Settings
 from openbolt.accounts import AccountJournals, Accounts
+from openbolt.archives import ExportedFile, zip_files
 from openbolt.auth.session_store import KeyValueSessionStore
 from openbolt.auth.sessions import Sessions
 from openbolt.chat.log import MemoryEventLog
@@ -24,7 +25,6 @@ from openbolt.graph import Graph
 from openbolt.heads import KeyValueHeads
 from openbolt.history import Chat, ChatStore, Message
 from openbolt.personal.account import SessionData
-from openbolt.personal.archive import ExportedFile, zip_files
 from openbolt.privacy import PersonalData, PurgeReport, Receipt, parts_of_an_account, purge
 from openbolt.projects.blobs import blobs_of, drop_stale, drop_unreferenced, note_stale
 from openbolt.projects.journal import JournalHead, JournalStore

@@ -101,10 +101,10 @@ class _Handler(BaseHTTPRequestHandler):
     served: GitHost
     timeout = 20
 
-    def do_GET(self) -> None:  # noqa: N802
+    def do_GET(self) -> None:
         self._answer(b"")
 
-    def do_POST(self) -> None:  # noqa: N802
+    def do_POST(self) -> None:
         self._answer(self._body())
 
     def log_message(self, *_: Any) -> None: ...

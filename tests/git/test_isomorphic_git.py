@@ -28,7 +28,7 @@ from openbolt.proxy.git import GitProxy
 from openbolt.routing import ANY, Route, Router
 from openbolt.senders.aiohttp import AiohttpSender
 from openbolt.senders.httpx import HttpxSender
-from openbolt.testing import SequentialTokens
+from openbolt.testing import SequenceTokens
 from openbolt_local.resolver import SystemResolver
 from tests.git.conftest import Client, GitError
 from tests.git.hosting import BASIC, PASSWORD, USER, GitHost, git, make_repository, serving_git
@@ -62,7 +62,7 @@ def proxying(
         proxy = GitProxy.of(settings, sender, resolver, basic_is_gits=authenticator is None)
         router = Router([Route(ANY, "/api/git/{host}/{path:path}", scoped(proxy, "proxy"))])
         known = with_principal(router, authenticator or LocalUser())
-        yield with_request_id(with_security_headers(answer_errors(known)), SequentialTokens())
+        yield with_request_id(with_security_headers(answer_errors(known)), SequenceTokens())
         await sender.aclose()
         await resolver.aclose()
 
@@ -137,6 +137,7 @@ def test_what_reaches_the_host_is_gits_and_nothing_of_the_page(
         "accept",
         "accept-encoding",
         "authorization",
+        "connection",
         "content-type",
         "content-length",
     }

@@ -36,7 +36,9 @@ async def test_a_key_without_the_account_deletes_or_exports_it(site: Site) -> No
     bearer = {"authorization": f"Bearer {key}"}
     body = {"confirm": site.her_id}
     refused = (403, "scope_missing", None)
-    assert (await program.fetch(ACCOUNT, by=None, method="DELETE", json=body, **bearer)).error == refused
+    assert (
+        await program.fetch(ACCOUNT, by=None, method="DELETE", json=body, **bearer)
+    ).error == refused
     assert (await program.fetch(f"{ACCOUNT}/export", by=None, **bearer)).error == refused
     assert await who_by(ann, key) == site.her_id
 

@@ -199,6 +199,15 @@ async def test_a_name_of_the_attackers_points_at_the_server(site: Site, ann: Bro
     assert answer.error == (403, "host_not_allowed", None)
 
 
+async def test_a_cookie_rides_along_with_another_sites_request(site: Site) -> None:
+    """The browser's own part: it is sent with a link that somebody follows, and nothing else."""
+    ann = await site.signed_in("ann")
+    assert (await ann.fetch(f"{PUBLIC}/api/auth/session", by=EVIL)).json["user"] is None
+    assert (await ann.submit(f"{PUBLIC}/api/auth/logout", by=EVIL)).status == 403
+    followed = await ann.visit(f"{PUBLIC}/api/auth/session", by=EVIL)
+    assert followed.json["user"]["id"] == site.her_id
+
+
 async def test_a_link_does_something(site: Site, ann: Browser) -> None:
     """A GET, which ``SameSite=Lax`` lets through with the cookie, changes nothing."""
     before = site.stored()

@@ -8,9 +8,10 @@ import pytest
 from attrs import evolve
 
 from openbolt import OpenBolt, Settings
-from openbolt.access import SharedPassword
+from openbolt.access import LocalUser, SharedPassword
 from openbolt.auth.tokens import new_api_key
 from openbolt.clock import SystemTokens
+from openbolt.errors import ConfigurationError
 from tests.handlers.building import Answer
 from tests.security.attacks_browser import PUBLIC, Browser
 from tests.security.attacks_site import SESSION, Site, who, who_by
@@ -201,9 +202,6 @@ async def test_a_password_is_tried_out(site: Site) -> None:
 
 async def test_the_local_users_things_are_reached_from_outside(site: Site) -> None:
     """A server without sign-in that answers for a public name isn't started at all."""
-    from openbolt.access import LocalUser
-    from openbolt.errors import ConfigurationError
-
     whole = evolve(site.dependencies, identity_providers=(), authenticator=LocalUser())
     for settings in (Settings(public_url=PUBLIC), Settings(allowed_hosts=("*",))):
         with pytest.raises(ConfigurationError, match="nobody has to sign in"):

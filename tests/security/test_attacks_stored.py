@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import json
+from base64 import b64decode, b64encode, urlsafe_b64encode
 from typing import Any
 
 import pytest
 
+from openbolt.errors import BackendError
 from openbolt.secrets import SecretStore
 from openbolt_local.mocks import AnthropicMock
 from tests.handlers.building import Answer
 from tests.security.attacks_browser import Browser
-from tests.security.attacks_site import SECRETS, SESSION, Site
+from tests.security.attacks_site import CALLBACK, SECRETS, SESSION, SIGN_IN, Site, sign_in_error
 
 HER_KEY, EVES_KEY = "sk-ann-0123456789-0123456789", "sk-eve-0123456789-0123456789"
 SAID = {"messages": [{"role": "user", "content": "Hi"}]}
@@ -83,12 +85,10 @@ async def test_a_secret_has_any_byte_changed(site: Site) -> None:
     raw = await site.kv.get(place(site.her_id))
     assert raw is not None
     whole: dict[str, Any] = json.loads(raw)
-    store = SecretStore(site.kv, _cipher(site), site.clock, site.settings)
+    cipher = site.dependencies.cipher
+    assert cipher is not None
+    store = SecretStore(site.kv, cipher, site.clock, site.settings)
     assert await store.read(site.her_id, "anthropic") == HER_KEY
-    from base64 import b64decode, b64encode
-
-    from openbolt.errors import BackendError
-
     sealed = b64decode(whole["sealed"])
     for index in range(len(sealed)):
         changed = bytearray(sealed)
@@ -99,18 +99,8 @@ async def test_a_secret_has_any_byte_changed(site: Site) -> None:
             await store.read(site.her_id, "anthropic")
 
 
-def _cipher(site: Site):  # type: ignore[no-untyped-def]
-    cipher = site.dependencies.cipher
-    assert cipher is not None
-    return cipher
-
-
 async def test_what_was_encrypted_for_something_else_is_a_sign_in_on_its_way(site: Site) -> None:
     """Eve lets the application encrypt an attempt of her own making, as a secret of hers."""
-    from base64 import b64decode, urlsafe_b64encode
-
-    from tests.security.attacks_site import CALLBACK, SIGN_IN, sign_in_error
-
     eve = await site.signed_in("eve")
     forged = {
         "provider": "github",
@@ -121,8 +111,8 @@ async def test_what_was_encrypted_for_something_else_is_a_sign_in_on_its_way(sit
         "return_to": "https://evil.example",
         "expires_at": site.clock.now() + 600,
     }
-    await put(eve, json.dumps(forged))
-    raw = await site.kv.get(place(site.eves_id))
+    await put(eve, json.dumps(forged), "forged")
+    raw = await site.kv.get(place(site.eves_id, "forged"))
     assert raw is not None
     sealed = b64decode(json.loads(raw)["sealed"])
     value = urlsafe_b64encode(sealed).rstrip(b"=").decode()

@@ -1,11 +1,14 @@
 """Runs a current entry point (``class Default(WorkerEntrypoint)``) on the 2024 runtime.
 
 That runtime calls ``on_fetch`` and lacks two modules which the SDK imports. Laws: the entry is
-imported in the global scope, as in production; and nothing of one request is seen by another that
-runs at the same time. For tests only: production needs none of this.
+imported in the global scope, where nothing random may be drawn, as in production (what a worker has
+imported is stored, and every instance begins with it); and nothing of one request is seen by
+another that runs at the same time. For tests only: production needs none of this.
 """
 
 import asyncio
+import os
+import random
 import sys
 from contextvars import ContextVar
 from importlib import import_module
@@ -53,7 +56,18 @@ _tracing = import_module("tracing") if find_spec("tracing") else None
 if _tracing:
     _tracing.start()
 
+_is_starting = True
+
+
+def _urandom(size, draw=os.urandom):
+    if _is_starting:
+        raise RuntimeError("Production refuses randomness while a worker starts.")
+    return draw(size)
+
+
+os.urandom = random._urandom = _urandom
 _entry = import_module("entry")
+_is_starting = False
 _workers = import_module("workers")
 
 

@@ -39,13 +39,16 @@ class Worker:
     start_seconds: float
 
 
-def build_bundle(folder: Path, entry: Path, sources: Iterable[str]) -> int:
+def build_bundle(
+    folder: Path, entry: Path, sources: Iterable[str], beside: Mapping[str, Path] | None = None
+) -> int:
     """Lay out a worker as a deployment would: the entry and all packages side by side.
 
     Args:
         folder: Created; holds the worker afterwards.
         entry: The entry module; it becomes ``entry.py``.
         sources: Packages and modules under ``src``.
+        beside: Further modules, by the names that the entry knows them by.
 
     Returns:
         The size of all Python source, in bytes.
@@ -53,7 +56,8 @@ def build_bundle(folder: Path, entry: Path, sources: Iterable[str]) -> int:
     folder.mkdir(parents=True)
     shutil.copy(HERE / "wrangler.toml", folder)
     shutil.copy(HERE / "launcher.py", folder / "main.py")
-    shutil.copy(entry, folder / "entry.py")
+    for name, module in {"entry": entry, **(beside or {})}.items():
+        shutil.copy(module, folder / f"{name}.py")
     for name in sources:
         for path in [SOURCE / name] if name.endswith(".py") else (SOURCE / name).rglob("*.py"):
             _copy(path, folder / path.relative_to(SOURCE))
@@ -72,7 +76,12 @@ def _copy(path: Path, target: Path) -> None:
 
 @contextmanager
 def running(
-    folder: Path, entry: Path, *, sources: Iterable[str], variables: Mapping[str, str] | None = None
+    folder: Path,
+    entry: Path,
+    *,
+    sources: Iterable[str],
+    variables: Mapping[str, str] | None = None,
+    beside: Mapping[str, Path] | None = None,
 ) -> Generator[Worker]:
     """Run a worker until the context is left.
 
@@ -81,9 +90,10 @@ def running(
         entry: The entry module.
         sources: Packages and modules under ``src`` to take along.
         variables: The worker's ``env``.
+        beside: Further modules, by the names that the entry knows them by.
     """
     bundle = folder / "bundle"
-    size = build_bundle(bundle, entry, sources)
+    size = build_bundle(bundle, entry, sources, beside)
     log = folder / "log"
     measured = coverage.Coverage.current()
     chosen = [f"--var={name}:{value}" for name, value in (variables or {}).items()]

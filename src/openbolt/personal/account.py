@@ -11,13 +11,13 @@ from collections.abc import AsyncIterator
 
 from attrs import asdict, frozen
 
+from openbolt.archives import ExportedFile
 from openbolt.auth.api_keys import ApiKeys
 from openbolt.auth.session_handler import SessionEnded
 from openbolt.auth.sessions import Sessions, public_id
 from openbolt.auth.users import UserStore
 from openbolt.bodies import camel_case, iso_time
 from openbolt.errors import OpenBoltError
-from openbolt.personal.archive import ExportedFile
 from openbolt.personal.data import names_below, optional_time, pretty_json
 from openbolt.preferences import PreferenceStore
 from openbolt.protocols import KeyValueStore, SessionRecord

@@ -10,10 +10,10 @@ from typing import Any, cast
 
 from attrs import evolve, frozen
 
+from openbolt.archives import ExportedFile
 from openbolt.bodies import iso_time
 from openbolt.errors import LockedError
 from openbolt.history import Chat, ChatStore, Message
-from openbolt.personal.archive import ExportedFile
 from openbolt.personal.data import delete_below, names_below, pretty_json, without_end
 from openbolt.protocols import Clock, Lease, LeaseStore
 

@@ -11,8 +11,8 @@ import json
 from collections.abc import AsyncIterator, Callable, Sequence
 from typing import Protocol
 
+from openbolt.archives import ExportedFile
 from openbolt.bodies import iso_time
-from openbolt.personal.archive import ExportedFile
 from openbolt.protocols import KeyValueStore
 
 __all__ = [

@@ -11,9 +11,9 @@ from typing import Any
 
 from attrs import frozen
 
+from openbolt.archives import ExportedFile
 from openbolt.bodies import iso_time
 from openbolt.errors import BackendError
-from openbolt.personal.archive import ExportedFile
 from openbolt.personal.data import delete_below, names_below, pretty_json, without_end
 from openbolt.projects.blobs import blobs_of, drop_stale
 from openbolt.projects.journal import JournalStore

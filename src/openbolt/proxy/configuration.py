@@ -84,7 +84,8 @@ def _configuration_error(exc: BaseException | None) -> ConfigurationError | None
         group = cast("BaseExceptionGroup[BaseException]", exc)
         found = (_configuration_error(each) for each in group.exceptions)
         return next((each for each in found if each is not None), None)
-    return None
+    inner = getattr(exc, "error", None)  # of an item of a list
+    return _configuration_error(inner) if isinstance(inner, BaseException) else None
 
 
 def _check_names(where: str, fields: Mapping[str, object], kind: type[Any]) -> None:

@@ -208,6 +208,10 @@ class Rate:
     limit: int
     period: float
 
+    def __attrs_post_init__(self) -> None:
+        if not (1 <= self.limit <= 1_000_000 and 1 <= self.period <= 31 * 86_400):
+            refuse("rate", "must be at least one request, in a second to 31 days")
+
 
 @frozen(kw_only=True)
 class Upstream:

@@ -1,13 +1,14 @@
 """A worker whose handlers do, on request, everything that an adapter has to cope with.
 
-Streams wait for each other by looking at plain values: the runtime lets no request wake another.
+Streams wait for each other by looking at plain values, but for those that are to show that requests
+may wake and cancel each other.
 """
 
 import asyncio
 import importlib
 import json
 import sys
-from collections import Counter
+from collections import Counter, defaultdict
 from contextlib import AsyncExitStack
 
 import js
@@ -24,6 +25,8 @@ closed = Counter()
 sent = Counter()
 released = set()
 finished = set()
+doors = defaultdict(asyncio.Event)
+doing = {}
 
 
 def _json(value):
@@ -38,8 +41,22 @@ def _stream(name, source, status=200, **headers):
 
 
 async def _until_released(name):
-    while name not in released:  # an event would belong to one request
+    while name not in released:
         await asyncio.sleep(0.01)
+
+
+async def _at_door(name):
+    yield f"{name} waits\n".encode()
+    await doors[name].wait()
+    yield f"{name} goes in\n".encode()
+
+
+async def _until_cancelled(name, url):
+    """Hold a call open; what ends it is another request that cancels the task."""
+    doing[name] = asyncio.current_task()
+    async with FetchSender().send(OutboundRequest("GET", url)) as answer:
+        async for _ in answer.body:
+            pass
 
 
 async def _gated(name):
@@ -189,6 +206,18 @@ async def handle(request):
             return _stream(name, _gated(name))
         case "ticks":
             return _stream(name, _ticks(name))
+        case "door":
+            return _stream(name, _at_door(name))
+        case "knock":
+            doors[name].set()
+            return Response(204)
+        case "hold":
+            try:
+                await _until_cancelled(name, f"{request.scheme}://{request.host}/ticks/{name}")
+            except asyncio.CancelledError:
+                return Response(200, Headers(), b"cancelled")
+        case "cancel":
+            return _json(doing.pop(name).cancel())
         case "late":
             await _until_released(name)
             return _stream(name, _ticks(name))

@@ -53,8 +53,14 @@ class _Sink:
         return data
 
 
-async def zip_files(files: AsyncIterator[ExportedFile], /) -> AsyncGenerator[bytes]:
-    """Chunks of a zip archive; ``MISSING.txt`` at its end lists what couldn't be read, if any."""
+async def zip_files(
+    files: AsyncIterator[ExportedFile], /, *, mode: int = 0o600
+) -> AsyncGenerator[bytes]:
+    """Chunks of a zip archive; ``MISSING.txt`` at its end lists what couldn't be read, if any.
+
+    Args:
+        mode: Permissions of the unpacked files; by default their owner's alone.
+    """
     sink = _Sink()
     missing: list[str] = []
     with zipfile.ZipFile(sink, "w", zipfile.ZIP_DEFLATED) as archive:
@@ -62,10 +68,11 @@ async def zip_files(files: AsyncIterator[ExportedFile], /) -> AsyncGenerator[byt
             if file.missing:
                 missing.append(f"{file.path}: {file.missing}\n")
                 continue
-            with archive.open(_info(file), "w", force_zip64=True) as writer:
-                if isinstance(file.data, bytes):
-                    writer.write(file.data)
-                else:
+            info = _info(file, mode)
+            if isinstance(file.data, bytes):
+                archive.writestr(info, file.data)
+            else:
+                with archive.open(info, "w", force_zip64=True) as writer:
                     async for chunk in file.data:
                         writer.write(chunk)
                         if data := sink.take():
@@ -74,14 +81,14 @@ async def zip_files(files: AsyncIterator[ExportedFile], /) -> AsyncGenerator[byt
                 yield data
         if missing:
             text = "What follows is stored but can't be read any more:\n\n" + "".join(missing)
-            archive.writestr(_info(ExportedFile("MISSING.txt")), text.encode())
+            archive.writestr(_info(ExportedFile("MISSING.txt"), mode), text.encode())
     yield sink.take()
 
 
-def _info(file: ExportedFile) -> zipfile.ZipInfo:
+def _info(file: ExportedFile, mode: int) -> zipfile.ZipInfo:
     stamp = max(time.gmtime(file.modified)[:6], (1980, 1, 1, 0, 0, 0))
     info = zipfile.ZipInfo(file.path, stamp)
     info.compress_type = zipfile.ZIP_DEFLATED
     info.create_system = 3  # Unix, wherever this runs: the attributes are a mode
-    info.external_attr = (stat.S_IFREG | 0o600) << 16
+    info.external_attr = (stat.S_IFREG | mode) << 16
     return info
