@@ -24,11 +24,12 @@ Settings come from the environment; the most used ones:
   OPENBOLT_DATA          where chats and projects are kept
   OPENBOLT_KV            sqlite (default) or memory
   OPENBOLT_OBJECTS       files (default) or memory
-  GITHUB_CLIENT_ID       let people sign in with GitHub; each sees their own things only
+  GITHUB_CLIENT_ID       let people sign in with GitHub, each for themselves
   GITHUB_CLIENT_SECRET   its secret
-  OPENBOLT_OIDC_ISSUER   the same with OpenID Connect (and OPENBOLT_OIDC_CLIENT_ID, _SECRET)
-  OPENBOLT_PASSWORD      ask browsers for it; this or a sign-in is needed for any other --host
-  OPENBOLT_ALLOWED_HOSTS names that browsers use; needed for any other --host
+  OPENBOLT_OIDC_ISSUER   the same with OpenID Connect
+  OPENBOLT_PASSWORD      ask browsers for it
+  OPENBOLT_ALLOWED_HOSTS names that browsers use
+Any other --host needs a sign-in or a password, and the names.
 """
 
 

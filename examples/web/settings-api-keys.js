@@ -25,7 +25,10 @@ export function apiKeysPart({ copy }) {
   );
   list.again();
   const show = (made) => {
-    const away = () => fresh.replaceChildren();
+    const away = () => {
+      fresh.replaceChildren();
+      list.element.focus();
+    };
     fresh.replaceChildren(
       h("p", {}, h("b", {}, `\u201c${made.name}\u201d is ready.`), " Copy it now: it isn't shown again."),
       shownOnce("The new API key", made.key, copy),

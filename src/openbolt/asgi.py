@@ -2,7 +2,8 @@
 
 Laws: a response body is closed exactly once, whatever ends it. A client that goes away ends its
 stream within a moment, and never a handler that has not answered yet: a write runs to its end. A
-stream that breaks is cut off, so that no client takes a part for the whole.
+stream that breaks is cut off, so that no client takes a part for the whole. A client that sends or
+takes nothing for too long counts as gone (`openbolt.edge`).
 """
 
 from __future__ import annotations
@@ -16,11 +17,13 @@ from collections.abc import (
     Awaitable,
     Callable,
     Coroutine,
+    Iterator,
     MutableMapping,
 )
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
+from openbolt.edge import BodyPace, EdgeLimits, RequestTimeoutError
 from openbolt.errors import ConfigurationError, InvalidRequestError
 from openbolt.guards import answer_errors, error_response
 from openbolt.http import ByteStream, Handler, Headers, Request, RequestContext, Response
@@ -42,6 +45,10 @@ _log = logging.getLogger("openbolt")
 # Neither a body in memory nor a server whose client has gone ever waits; the event loop must turn.
 _CHUNKS_IN_A_ROW = 32
 
+# What a server is handed at once, so that a client that takes some of it shows: several servers
+# return only when most of a message is with the client.
+_PIECE = 65_536
+
 _CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
 
 
@@ -54,7 +61,8 @@ def asgi_app(
 
     Args:
         open_dependencies: A backend's, as ``openbolt_local.open_dependencies``.
-        settings: Handed to it and to `openbolt.OpenBolt`; ``shutdown_grace`` is used here.
+        settings: Handed to it and to `openbolt.OpenBolt`; ``shutdown_grace`` and the limits of
+            `openbolt.edge` are used here.
     """
 
     @asynccontextmanager
@@ -64,7 +72,8 @@ def asgi_app(
         async with open_dependencies(settings) as dependencies:
             yield OpenBolt(dependencies, settings)
 
-    return serve_handler(open_handler, shutdown_grace=settings.shutdown_grace)
+    limits = EdgeLimits.of(settings)
+    return serve_handler(open_handler, shutdown_grace=settings.shutdown_grace, limits=limits)
 
 
 def serve_handler(
@@ -72,9 +81,10 @@ def serve_handler(
     /,
     *,
     shutdown_grace: float = 10.0,
+    limits: EdgeLimits | None = None,
 ) -> HandlerApp:
     """Any handler as an ASGI app (`HandlerApp`)."""
-    return HandlerApp(open_handler, shutdown_grace=shutdown_grace)
+    return HandlerApp(open_handler, shutdown_grace=shutdown_grace, limits=limits)
 
 
 class HandlerApp:
@@ -88,6 +98,7 @@ class HandlerApp:
         open_handler: Entered and left in one task of its own, which belongs to no request.
         shutdown_grace: Seconds that requests and spawned work may take at shutdown before they
             are cancelled.
+        limits: What a client may cost; the defaults if None.
     """
 
     def __init__(
@@ -96,9 +107,11 @@ class HandlerApp:
         /,
         *,
         shutdown_grace: float = 10.0,
+        limits: EdgeLimits | None = None,
     ) -> None:
         self._open_handler = open_handler
         self._shutdown_grace = shutdown_grace
+        self._limits = limits or EdgeLimits()
         self._lifetime: Lifetime | None = None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -155,8 +168,12 @@ class HandlerApp:
             await lifetime.over()
 
     async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
-        inbound = _Inbound(receive)
+        inbound = _Inbound(receive, self._limits)
         is_head = scope["method"] == "HEAD"
+        refusal = self._limits.refusal(scope)
+        if refusal is not None:
+            await _send(_parting(error_response(refusal), scope), is_head, inbound, send)
+            return
         try:
             handler, work = await self._opened()
         except _NotOpenedError as error:
@@ -165,6 +182,8 @@ class HandlerApp:
             return
         with work.request():
             response = await answer_errors(handler)(_request(scope, inbound, work.spawn))
+            if inbound.is_late:
+                response = _parting(response, scope)
             await _send(response, is_head, inbound, send)
 
     async def _live(self, receive: Receive, send: Send) -> None:
@@ -188,6 +207,13 @@ class HandlerApp:
         await send({"type": "lifespan.shutdown.complete"})
 
 
+def _parting(response: Response, scope: Scope) -> Response:
+    """A response after which nothing more is read from its connection."""
+    if not scope.get("http_version", "1.1").startswith("1"):
+        return response  # from HTTP/2 on it's the request's own stream that ends
+    return response.with_headers({"connection": "close"})
+
+
 class _NotOpenedError(Exception):
     """The handler can't be opened; the cause says why."""
 
@@ -208,7 +234,10 @@ class _Inbound:
     is being read (so that an upload waits for its reader) and drops a body that nobody reads.
     """
 
-    def __init__(self, receive: Receive) -> None:
+    def __init__(self, receive: Receive, limits: EdgeLimits) -> None:
+        self.limits = limits
+        self.is_late = False
+        self._pace = BodyPace(limits)
         self._receive = receive
         self._turn = asyncio.Lock()
         self._held = b""
@@ -225,18 +254,32 @@ class _Inbound:
     async def __anext__(self) -> bytes:
         # No turn is waited for once the body is whole: the watch then keeps it to the end.
         if not self._has_news():
-            async with self._turn:
-                while not self._has_news():
-                    self._held = await self._next()
+            await self._wait()
         if self._held:
             chunk, self._held = self._held, b""
             self._taken.set()
+            self._pace.came(len(chunk))
             return chunk
         if self._dropped:
             raise RuntimeError("This body was dropped: nobody read it before its response began.")
         if self._whole:
             raise StopAsyncIteration
         raise InvalidRequestError("The request's body broke off.", code="incomplete_body")
+
+    async def _wait(self) -> None:
+        clock = asyncio.get_running_loop().time
+        began, patience = clock(), self._pace.patience()
+        waiting = asyncio.timeout(patience)
+        try:
+            async with waiting, self._turn:
+                while not self._has_news():
+                    self._held = await self._next()
+        except TimeoutError:
+            if not waiting.expired():
+                raise
+            self.is_late = True
+            raise RequestTimeoutError("The request's body comes too slowly.") from None
+        self._pace.waited(clock() - began)
 
     def _has_news(self) -> bool:
         return bool(self._held) or self._dropped or self._whole or self.is_gone
@@ -275,27 +318,46 @@ class _Inbound:
 
 
 class _DisconnectWatch:
-    """Cancels the task that made it when the client goes.
+    """Cancels the task that made it when the client goes, or takes nothing for too long.
 
-    One task for a whole stream, so that a chunk costs nothing but being sent. Made and stopped as
-    `asyncio.timeout` is: its own cancellation is taken back, others are left alone.
+    One task and one timer for a whole stream, so that a chunk costs nothing but being sent. Made
+    and stopped as `asyncio.timeout` is: its own cancellation is taken back, others are left alone.
+
+    Attributes:
+        since: When the server was handed what it hasn't passed on yet.
     """
 
     def __init__(self, inbound: _Inbound) -> None:
         self.gone = False
+        self.since: float | None = None
         self._sender = current_task()
         self._cancelling = self._sender.cancelling()
         self._armed = True
-        self._task = asyncio.get_running_loop().create_task(self._watch(inbound))
+        self._limit = inbound.limits.write_timeout
+        self._loop = asyncio.get_running_loop()
+        self._timer = self._loop.call_later(self._limit, self._look)
+        self._task = self._loop.create_task(self._watch(inbound))
 
     async def _watch(self, inbound: _Inbound) -> None:
         await inbound.until_gone()
-        if self._armed:
+        self._end()
+
+    def _look(self) -> None:
+        now = self._loop.time()
+        if self.since is not None and now - self.since >= self._limit:
+            _log.info("A client took nothing for %g s; its response is cut off.", self._limit)
+            self._end()
+        else:
+            self._timer = self._loop.call_at((self.since or now) + self._limit, self._look)
+
+    def _end(self) -> None:
+        if self._armed and not self.gone:
             self.gone = True
             self._sender.cancel()
 
     async def stop(self) -> None:
         self._armed = False
+        self._timer.cancel()
         if not self._task.done():
             self._task.cancel()
             await asyncio.wait([self._task])
@@ -306,19 +368,24 @@ class _DisconnectWatch:
 
 
 class _ClientGoneError(Exception):
-    """The server refused to send any more."""
+    """The server refused to send any more, or the client to take it."""
 
 
-async def _deliver(send: Send, message: Message) -> None:
+async def _deliver(send: Send, message: Message, limits: EdgeLimits) -> None:
     try:
-        await send(message)
-    except OSError as error:
+        async with asyncio.timeout(limits.write_timeout):
+            await send(message)
+    except OSError as error:  # a TimeoutError is one, too
         raise _ClientGoneError from error
+
+
+def _pieces(body: bytes) -> Iterator[bytes]:
+    return (body[at : at + _PIECE] for at in range(0, len(body), _PIECE))
 
 
 async def _send(response: Response, is_head: bool, inbound: _Inbound, send: Send) -> None:
     """Send a response; the body is closed when this returns or raises."""
-    body = response.body
+    body, limits = response.body, inbound.limits
     has_no_body = is_head or response.status in {204, 304}
     try:
         start = _start(response)
@@ -329,12 +396,16 @@ async def _send(response: Response, is_head: bool, inbound: _Inbound, send: Send
         body, start = response.body, _start(response)
     try:
         if isinstance(body, bytes):
-            await _deliver(send, start)
-            await _deliver(send, _end(b"" if has_no_body else body))
+            await _deliver(send, start, limits)
+            if len(body) > _PIECE and not has_no_body:
+                for piece in _pieces(body):
+                    await _deliver(send, _part(piece), limits)
+                body = b""
+            await _deliver(send, _end(b"" if has_no_body else body), limits)
         elif has_no_body:
             await _close(body)
-            await _deliver(send, start)
-            await _deliver(send, _end(b""))
+            await _deliver(send, start, limits)
+            await _deliver(send, _end(b""), limits)
         else:
             await _send_stream(body, start, inbound, send)
     except _ClientGoneError as error:
@@ -343,7 +414,7 @@ async def _send(response: Response, is_head: bool, inbound: _Inbound, send: Send
 
 async def _send_stream(body: ByteStream, start: Message, inbound: _Inbound, send: Send) -> None:
     try:
-        await _deliver(send, start)
+        await _deliver(send, start, inbound.limits)
         is_whole = await _pump(body, inbound, send)
     except Exception as error:
         if not isinstance(error, _ClientGoneError):
@@ -354,12 +425,13 @@ async def _send_stream(body: ByteStream, start: Message, inbound: _Inbound, send
         await _close(body)
     # Last, so that whatever the body held is free when the client sees its end.
     if is_whole:
-        await _deliver(send, _end(b""))
+        await _deliver(send, _end(b""), inbound.limits)
 
 
 async def _pump(body: ByteStream, inbound: _Inbound, send: Send) -> bool:
     """Send every chunk; False if the client went away before the end."""
     watch = _DisconnectWatch(inbound)
+    clock = asyncio.get_running_loop().time
     try:
         try:
             count = 0
@@ -370,22 +442,29 @@ async def _pump(body: ByteStream, inbound: _Inbound, send: Send) -> bool:
                 if watch.gone:  # a body that swallowed the cancellation
                     break
                 if chunk:
+                    watch.since = clock()
                     try:
-                        await send({"type": "http.response.body", "body": chunk, "more_body": True})
+                        if len(chunk) <= _PIECE:
+                            await send(_part(chunk))
+                        else:
+                            for piece in _pieces(chunk):
+                                watch.since = clock()
+                                await send(_part(piece))
                     except OSError as error:
                         raise _ClientGoneError from error
+                    watch.since = None
         finally:
             await watch.stop()
     except Exception:
         # What a body raises because its client went away is no news.
-        if not inbound.is_gone:
+        if not (inbound.is_gone or watch.gone):
             raise
     except asyncio.CancelledError:
         if not watch.gone:
             raise
     if watch.gone and watch.is_cancelled_from_outside():
         raise asyncio.CancelledError
-    return not inbound.is_gone
+    return not (inbound.is_gone or watch.gone)
 
 
 async def _close(body: bytes | ByteStream) -> None:
@@ -411,6 +490,10 @@ def _encode(name: str, value: str) -> tuple[bytes, bytes]:
     if _CONTROL.search(name + value):
         raise ValueError(f"Header {name!r} has a control character.")
     return name.encode("ascii"), value.encode("latin-1")
+
+
+def _part(body: bytes) -> Message:
+    return {"type": "http.response.body", "body": body, "more_body": True}
 
 
 def _end(body: bytes) -> Message:

@@ -71,6 +71,7 @@ _TABLE: dict[tuple[str, ...], str] = {
     ("api-key", "chat", *_SPENDING): "POST /api/chat",
     ("api-key", "enhancer", *_SPENDING): "POST /api/enhancer",
     ("api-key", "model", *_SPENDING): "POST /api/proxy/anthropic/v1/messages",
+    ("api-key", "model"): "POST /api/proxy/anthropic/v1/messages/count_tokens",
     ("api-key", "proxy"): "ANY /api/proxy/{upstream}/{path:path}",
     ("api-key", "git"): "ANY /api/git/{host}/{path:path}",
     # Stopping a reply saves money: it is refused as late as reading is.
@@ -82,6 +83,7 @@ _TABLE: dict[tuple[str, ...], str] = {
         GET /api/chats/{id}/shares
         GET /api/projects
         GET /api/projects/{id}
+        GET /api/projects/{id}/app-tokens
         GET /api/projects/{id}/files/{path:path}
         GET /api/projects/{id}/locks
         GET /api/projects/{id}/shares
@@ -90,6 +92,7 @@ _TABLE: dict[tuple[str, ...], str] = {
         GET /api/auth/sessions
         GET /api/models
         GET /api/preferences
+        GET /api/proxy/anthropic/v1/models
         GET /api/secrets
         GET /api/usage
     """,
@@ -102,6 +105,8 @@ _TABLE: dict[tuple[str, ...], str] = {
         POST /api/chats/import
         PATCH /api/projects/{id}
         DELETE /api/projects/{id}
+        POST /api/projects/{id}/app-tokens
+        DELETE /api/projects/{id}/app-tokens/{token_id}
         PUT /api/projects/{id}/files/{path:path}
         DELETE /api/projects/{id}/files/{path:path}
         PUT /api/projects/{id}/locks/{path:path}

@@ -168,6 +168,15 @@ class Settings:
         receipt_retention: How long the receipt for a deleted account is kept.
 
         max_body_bytes: A longer body is a 413. 10 MiB holds a long chat with pasted files.
+        max_url_bytes: Path and query of a request; a longer one is a 414. What a proxied path and
+            query may have together.
+        max_header_bytes: Names and values of a request's header fields; over it is a 431.
+        max_header_fields: How many fields there may be; browsers send some 20, proxies add a few.
+        body_timeout: How long a client may pause within a body; then it is a 408.
+        min_body_rate: Bytes in a second that a body has to come with after its first
+            ``body_timeout``; a phone at the edge of its network is faster. 0: not looked at.
+        write_timeout: How long a client may take nothing of its response before it is cut off. What
+            it was reading goes on as after any disconnect.
         git_max_fetch_bytes: One answer of a git host, its pack included. A page holds a pack in
             memory, twice while it unpacks it.
         git_max_push_bytes: One request to a git host, its pack included; what a page made is small.
@@ -266,6 +275,12 @@ class Settings:
     receipt_retention: float = field(default=730 * DAY, validator=_duration)
 
     max_body_bytes: int = field(default=10 * MIB, validator=_at_least(1024))
+    max_url_bytes: int = field(default=20_480, validator=_at_least(1024))
+    max_header_bytes: int = field(default=65_536, validator=_at_least(1024))
+    max_header_fields: int = field(default=100, validator=_at_least(20))
+    body_timeout: float = field(default=30.0, validator=_at_least(0.05))
+    min_body_rate: int = field(default=512, validator=_at_least(0))
+    write_timeout: float = field(default=60.0, validator=_at_least(0.05))
     git_max_fetch_bytes: int = field(default=256 * MIB, validator=_at_least(1024))
     git_max_push_bytes: int = field(default=64 * MIB, validator=_at_least(1024))
     git_timeout: float = field(default=900.0, validator=_at_least(1))

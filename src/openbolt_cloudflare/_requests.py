@@ -17,7 +17,7 @@ from collections import deque
 from collections.abc import Callable, Coroutine
 from contextvars import Context, ContextVar
 from functools import partial
-from typing import Any
+from typing import Any, cast
 
 __all__ = ["LOOK", "WorkerRequest", "keep_requests_apart"]
 
@@ -58,9 +58,8 @@ def keep_requests_apart(loop: asyncio.AbstractEventLoop, /) -> None:
     """Make a loop mind whose step it is that it schedules; harmless a second time."""
     at_once = loop.call_soon
     if getattr(at_once, "func", None) is not _call_soon:
-        # A task's step passes here with the task's context, and nowhere else in sight.
-        minding = partial(_call_soon, loop, at_once)
-        loop.call_soon = minding  # type: ignore[method-assign, assignment]
+        # Every step of a task passes here, with the task's context.
+        cast("Any", loop).call_soon = partial(_call_soon, loop, at_once)
 
 
 def _call_soon(

@@ -45,11 +45,11 @@ class Served:
             self.process.wait()
 
 
-def start(server: str, log: Path) -> Served:
+def start(server: str, log: Path, app: str = APP) -> Served:
     with socket.socket() as found:
         found.bind(("127.0.0.1", 0))
         port = found.getsockname()[1]
-    arguments = [part.format(port=port) for part in SERVERS[server]]
+    arguments = [app if part == APP else part.format(port=port) for part in SERVERS[server]]
     path = os.pathsep.join([str(ROOT / "src"), str(ROOT)])
     process = subprocess.Popen(
         [sys.executable, "-m", *arguments],

@@ -98,10 +98,6 @@ def test_signing_in_leads_to_the_builder_and_a_session_of_this_browser(
     assert rows.count() == 1
     assert "This browser" in rows.inner_text()
     assert " on Linux" in rows.inner_text()
-    if os.environ.get("OPENBOLT_SCREENSHOT") == "1":
-        page.click("#settings-tab-api-keys")
-        page.wait_for_selector("#settings-panel [aria-busy=true]", state="detached")
-        page.screenshot(path=IMAGES / "account.png")
 
 
 def test_whoever_cancels_at_github_is_told_so_and_still_gets_where_they_wanted(
@@ -225,6 +221,7 @@ def test_a_second_sign_in_as_somebody_else_takes_over_every_tab(visit: Visit) ->
 def test_an_api_key_is_shown_once_works_and_is_revoked_at_once(visit: Visit, site: Any) -> None:
     page = visit()
     sign_in(page)
+    chat(page)
     open_settings(page, "api-keys")
     page.get_by_label("Name").fill("CI")
     page.get_by_role("button", name="Make the key").click()
@@ -239,6 +236,9 @@ def test_an_api_key_is_shown_once_works_and_is_revoked_at_once(visit: Visit, sit
     page.get_by_role("button", name="I have it").click()
     row = page.locator("#settings-panel .settings-item", has_text="CI")
     row.wait_for()
+    if os.environ.get("OPENBOLT_SCREENSHOT") == "1":
+        page.evaluate("document.querySelector('#settings-panel').scrollTop = 0")
+        page.screenshot(path=IMAGES / "account.png")
     assert key not in page.content()
     assert key not in stored(page)
     revoke = row.get_by_role("button")
@@ -311,6 +311,20 @@ def test_a_session_ended_elsewhere_asks_to_sign_in_again_and_keeps_the_prompt(vi
     page.wait_for_selector(REPLY)
     assert page.url == address
     assert page.input_value("#prompt") == "words that took an hour"
+
+
+def test_words_kept_for_one_person_are_gone_when_another_signs_in(visit: Visit, site: Any) -> None:
+    page = visit()
+    sign_in(page, "octo")
+    page.fill("#prompt", "only for octo's eyes")
+    token = cookies(page)[COOKIE]["value"]
+    httpx.delete(f"{site.url}api/auth/sessions?all=true", headers={"cookie": f"{COOKIE}={token}"})
+    page.reload()
+    page.wait_for_selector("#sign-in", state="visible")
+    assert "eyes" in stored(page)
+    sign_in(page, "hubot")
+    assert page.input_value("#prompt") == ""
+    assert "eyes" not in stored(page)
 
 
 def test_ending_the_own_session_in_the_list_is_signing_out(visit: Visit) -> None:
@@ -488,3 +502,16 @@ def test_without_sign_in_there_are_settings_and_nothing_else_of_it(open_page: Vi
     page.click("#tab-code")
     size = "getComputedStyle(document.querySelector('.code-scroll')).fontSize"
     assert page.evaluate(size) == "20px"
+
+
+def test_prompts_are_enhanced_before_they_are_sent_where_that_was_chosen(open_page: Visit) -> None:
+    page = open_page()
+    open_settings(page, "preferences")
+    page.get_by_label("Enhance prompts before sending").check()
+    page.keyboard.press("Escape")
+    prompt = "a timer for eggs [mock:pace=0]"
+    chat(page, prompt)
+    said = page.inner_text("#messages article.user")
+    assert "a timer for eggs" in said
+    assert len(said) > 2 * len(prompt)
+    assert page.input_value("#prompt") == ""

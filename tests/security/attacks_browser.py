@@ -1,8 +1,9 @@
 """Browsers as attackers meet them: cookies by RFC 6265bis, requests by the Fetch standard.
 
-Law: a browser here sends what a real one would for the same deed of a page, and no test writes the
-fields that browsers keep for themselves (``Origin``, ``Sec-Fetch-*``, ``Cookie``). Older ones, which
-know neither ``SameSite`` nor ``Sec-Fetch-Site``, are there as well, since some visitors have them.
+Law: a browser here sends what a real one would for the same deed of a page. A test writes a field
+that browsers keep for themselves (``Origin``, ``Cookie``, ``Host``) only to stand for an attacker's
+own program, or for something in between. Older browsers, which know neither ``SameSite`` nor
+``Sec-Fetch-Site``, are there as well, since some visitors have them.
 """
 
 from __future__ import annotations

@@ -45,6 +45,7 @@ async def test_it_runs_in_cloudflares_runtime(
 NEEDS_A_SERVER = (
     "openbolt.cli",
     "openbolt.providers.anthropic",
+    "openbolt.proxy.caching",  # hishel
     "openbolt.s3",
     "openbolt.senders.aiohttp",
     "openbolt.senders.httpx",

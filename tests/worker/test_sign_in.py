@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import re
+import subprocess
+import sys
 import time
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
@@ -124,6 +126,29 @@ async def until_revoked(house: House, login: str) -> None:
         await asyncio.sleep(0.05)
 
 
+def test_the_pages_worker_loads_no_library_that_only_some_need() -> None:
+    code = """
+import sys, types
+runtime = types.SimpleNamespace(JsException=Exception, create_proxy=None, to_js=None)
+sys.modules |= {"js": runtime, "pyodide": runtime, "pyodide.ffi": runtime}
+sys.modules["workers"] = types.SimpleNamespace(WorkerEntrypoint=object)
+sys.modules["stores"] = types.SimpleNamespace(open_stores=None)
+exec(sys.stdin.read())
+print(*{name.partition(".")[0] for name in sys.modules})
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        input=entry_of(PAGE),
+        capture_output=True,
+        check=True,
+        cwd=SOURCE,
+        text=True,
+    )
+    loaded = set(done.stdout.split())
+    assert "openbolt_cloudflare" in loaded
+    assert loaded & {"aiohttp", "anthropic", "cryptography", "httpx", "jwt", "sqlite3"} == set()
+
+
 async def test_a_stranger_is_nobody_and_is_told_whom_to_sign_in_with(
     browser: httpx.AsyncClient, house: House
 ) -> None:
@@ -152,8 +177,11 @@ async def test_a_person_signs_in_and_holds_a_session(
     assert (said["user"]["login"], said["user"]["email"]) == ("ann", "ann@corp.example")
     assert (said["method"], said["session"]["id"]) == (
         "session",
-        next(row["id"] for row in await rows(browser, "/api/auth/sessions", "sessions")
-             if row["current"]),
+        next(
+            row["id"]
+            for row in await rows(browser, "/api/auth/sessions", "sessions")
+            if row["current"]
+        ),
     )
 
 
@@ -218,7 +246,7 @@ async def test_a_turn_streams_on_the_users_own_key_and_is_saved(
     house.model.enqueue("It is done.")
     answer = await browser.post("/api/chat", json=say("something"))
     assert visible(frames(answer.text)) == "It is done."
-    assert house.model.calls[-1].headers["x-api-key"] == OWN_KEY
+    assert house.model.requests[-1].headers["x-api-key"] == OWN_KEY
     chat = await browser.get(f"/api/chats/{answer.headers['x-openbolt-chat']}")
     assert [message["role"] for message in chat.json()["messages"]] == ["user", "assistant"]
     await browser.delete("/api/secrets/anthropic")

@@ -166,3 +166,31 @@ async def test_a_turn_can_be_read_again_once_it_has_ended(
     answer = await app.post("/api/chat", json=say("something"))
     again = await app.get(f"/api/chat/{answer.headers['x-openbolt-chat']}/stream")
     assert (again.status_code, visible(frames(again.text))) == (200, "again")
+
+
+async def test_another_request_reads_a_turn_as_it_goes_on_and_stops_it(
+    app: httpx.AsyncClient, mock: AnthropicMock
+) -> None:
+    words = ("one ", "two ", "three ", "four")
+    mock.enqueue(Reply(chunks=words, fault="stall after=3 pace=0.2"))
+    async with app.stream("POST", "/api/chat", json=say("go on")) as answer:
+        chat = answer.headers["x-openbolt-chat"]
+        lines = answer.aiter_lines()
+        while "one " not in await anext(lines):
+            pass
+        async with app.stream("GET", f"/api/chat/{chat}/stream") as other:
+            others = other.aiter_lines()
+            async with asyncio.timeout(PATIENCE):
+                while "three " not in await anext(others):
+                    pass
+            assert mock.streams[-1].ended is None
+            stopped = await app.post(f"/api/chat/{chat}/stop")
+            assert stopped.json() == {"stopped": True}
+            for rest in (lines, others):
+                async with asyncio.timeout(PATIENCE):
+                    assert [line async for line in rest if line][-2:] == [
+                        'data: {"type":"abort"}',
+                        "data: [DONE]",
+                    ]
+    await asyncio.wait_for(mock.idle(), PATIENCE)
+    assert mock.streams[-1].ended == "client-gone"

@@ -148,7 +148,7 @@ class AppTokenData:
         """What is known of them, without the tokens."""
         rows = [_row(ledger) for ledger in await self.app_tokens.list(user_id)]
         if rows:
-            yield ExportedFile.of("app-tokens.json", pretty_json({"appTokens": rows}))
+            yield ExportedFile("app-tokens.json", pretty_json({"appTokens": rows}))
 
     async def erase(self, user_id: str, /) -> int:
         """Make them worthless."""
@@ -169,7 +169,7 @@ def _row(ledger: Ledger) -> dict[str, Any]:
         "models": list(token.models),
         "maxUsd": format(token.max_usd, "f"),
         "spentUsd": format(ledger.spent, "f"),
-        "reservedUsd": format(ledger.committed - ledger.spent, "f"),
+        "reservedUsd": format(ledger.reserved, "f"),
         "prefix": f"{token.prefix}…",
         "createdAt": iso_time(token.created_at),
         "expiresAt": iso_time(token.expires_at),

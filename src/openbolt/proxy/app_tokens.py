@@ -1,9 +1,9 @@
 """Tokens with which an app under construction calls the model, and what they have spent.
 
 Laws: a token is shown once, when it is made, and known by its hash afterwards. It is for one
-project, for some models, for some time and for some money. What a call may cost at most is reserved
-before it and settled after it, in one place that every process sees; so all calls together overspend
-by one call's cap at most. A reservation that is never settled counts as spent.
+project, some models, some time and some money. What a call may cost at most is reserved before it
+and settled after it, in one place that every process sees; so all calls together overspend by one
+call's cap at most. A reservation that is never settled counts as spent.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from decimal import Decimal
 from typing import Any
 from weakref import WeakValueDictionary
@@ -75,9 +75,9 @@ class Ledger:
     holds: dict[str, Hold] = field(factory=dict[str, Hold])
 
     @property
-    def committed(self) -> Decimal:
-        """Spent and reserved."""
-        return self.spent + sum((hold.usd for hold in self.holds.values()), Decimal(0))
+    def reserved(self) -> Decimal:
+        """What the calls under way may cost at most."""
+        return sum((hold.usd for hold in self.holds.values()), Decimal(0))
 
     def at(self, now: float, /) -> Ledger:
         """With reservations that nobody settled in time counted as spent."""
@@ -254,7 +254,7 @@ class AppTokens:
             if raw is None:
                 raise UnauthenticatedError("This app token is not valid.")
             ledger = Ledger.from_bytes(raw).at(now)
-            if ledger.committed >= ledger.token.max_usd:
+            if ledger.spent + ledger.reserved >= ledger.token.max_usd:
                 raise BudgetExceededError(
                     f"This app token's budget of USD {ledger.token.max_usd} is spent."
                     if ledger.spent >= ledger.token.max_usd
@@ -268,19 +268,20 @@ class AppTokens:
 
     async def settle(self, bearer: AppBearer, name: str, usd: Decimal, /) -> None:
         """Write down what a call has cost, in place of its reservation; once."""
+        now = self.clock.now()
 
         def change(raw: bytes | None) -> bytes | None:
             if raw is None:  # revoked
                 return None
-            ledger = Ledger.from_bytes(raw)
+            ledger = Ledger.from_bytes(raw).at(now)
             if name not in ledger.holds:  # it took too long, and counts as spent
-                return raw
+                return ledger.to_bytes()
             holds = {key: hold for key, hold in ledger.holds.items() if key != name}
             return evolve(ledger, spent=ledger.spent + usd, holds=holds).to_bytes()
 
         await self._move(bearer.token_hash, change)
 
-    async def _move(self, token_hash: str, change: Any) -> None:
+    async def _move(self, token_hash: str, change: Callable[[bytes | None], bytes | None]) -> None:
         # One at a time here, so that only other processes are ever in the way.
         lock = self._locks.get(token_hash)
         if lock is None:

@@ -24,8 +24,8 @@ __all__ = ["HttpxSender"]
 class HttpxSender:
     """Sends with one lazily opened connection pool, closed by `aclose`.
 
-    A call with ``connect_to`` gets a connection of its own, which is never used again. A body is sent
-    to its end before the answer is looked at.
+    A call with ``connect_to`` gets a connection of its own, which is never used again. A body is
+    sent to its end before the answer is looked at.
 
     Args:
         client: Yours, with its pool, TLS and cookies, which you close; then ``connect_to`` is a

@@ -12,11 +12,16 @@ from collections import Counter, defaultdict
 from contextlib import AsyncExitStack
 
 import js
+from attrs import evolve
 from workers import WorkerEntrypoint
 
 from openbolt.errors import OpenBoltError, RateLimitedError
-from openbolt.http import Headers, Response, StreamBody
+from openbolt.hidden import Hidden
+from openbolt.http import Headers, Principal, Response, StreamBody
 from openbolt.protocols import OutboundRequest, Timeouts
+from openbolt.proxy.handler import Proxy
+from openbolt.proxy.injection import Secrets
+from openbolt.proxy.upstreams import Injection, Upstream
 from openbolt_cloudflare._js import wait_until
 from openbolt_cloudflare.app import serve
 from openbolt_cloudflare.fetch import FetchSender
@@ -119,6 +124,21 @@ async def _call(request):
     )
     events = _events(outbound, call["leave_after"])
     return Response(body=StreamBody(_with_empty_lines(events)))
+
+
+async def _forward(request, path):
+    """Proxy this request to the server that the field ``x-upstream`` names, with a secret."""
+    injection = Injection(secret="operator:k", header="x-api-key")
+    upstream = Upstream(
+        name="up",
+        url=request.headers.get("x-upstream"),
+        methods=("GET", "HEAD", "POST"),
+        secrets=(injection,),
+    )
+    proxy = Proxy([upstream], FetchSender(), Secrets({"k": Hidden("sk-operators-own")}))
+    params = {"upstream": "up", "path": path}
+    known = request.with_context(principal=Principal("ann"))
+    return await proxy(evolve(known, path_params=params))
 
 
 async def _events(outbound, leave_after):
@@ -250,6 +270,8 @@ async def handle(request):
             return _json(_import_failure(name))
         case "call":
             return await _call(request)
+        case "proxy":
+            return await _forward(request, name)
     return Response(404)
 
 
