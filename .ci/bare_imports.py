@@ -9,6 +9,7 @@ import pkgutil
 from collections.abc import Iterator
 
 MAY_MISS = {
+    "openbolt.proxy.caching": {"hishel"},
     "openbolt.providers.anthropic": {"anthropic", "httpx2"},
     "openbolt.s3": {"aiobotocore", "botocore"},
     "openbolt.senders.aiohttp": {"aiohttp", "multidict", "yarl"},

@@ -167,7 +167,7 @@ class Accounts:
         me = asyncio.current_task()
         try:
             async with asyncio.timeout(self._patience):
-                # Not by an event: in a Worker no request can wake another.
+                # Not by an event: whoever leaves would have to know who waits.
                 while any(w.task is not me for w in self._inside.get(user_id, ())):  # noqa: ASYNC110
                     await asyncio.sleep(_LOOK)
         except TimeoutError:

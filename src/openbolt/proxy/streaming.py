@@ -138,7 +138,9 @@ class Deadline:
         self._who = who
         self._reading: asyncio.Task[object] | None = None
         self._ended = asyncio.Event()
-        self._timer = asyncio.get_running_loop().call_later(seconds, self._end)
+        loop = asyncio.get_running_loop()
+        self._at = loop.time() + seconds
+        self._timer = loop.call_later(seconds, self._end)
 
     def _end(self) -> None:
         self._ended.set()
@@ -152,7 +154,7 @@ class Deadline:
     @asynccontextmanager
     async def held(self) -> AsyncGenerator[None]:
         """For what has to be over by then."""
-        scope = asyncio.timeout_at(self._timer.when())
+        scope = asyncio.timeout_at(self._at)
         try:
             async with scope:
                 yield
