@@ -63,9 +63,7 @@ def read_settings(mapping: Mapping[str, str], /, *, host: str, data: str | None)
 def callback_urls(settings: Settings, url: str, /) -> list[str]:
     """What has to be registered at the identity providers, for a server at ``url``."""
     base = (settings.public_url or url).rstrip("/")
-    return [
-        f"{base}/api/auth/{provider.id}/callback" for provider in identity_providers(settings)
-    ]
+    return [f"{base}/api/auth/{provider.id}/callback" for provider in identity_providers(settings)]
 
 
 def is_loopback(host: str, /) -> bool:

@@ -111,7 +111,7 @@ async function boot() {
   forgetSignIn();
   const preferences = makePreferences();
   if (user) watchOtherTabs(user.id, preferences);
-
+  if (signedIn) watchSession();
   guardHistory(user?.id ?? owner());
   start({ user, signedIn, preferences, leave, problem });
   return preferences.sync();

@@ -14,9 +14,14 @@ ROOT = Path(__file__).resolve().parents[2]
 EXPLAINED = [
     "benchmarks.artifacts",
     "benchmarks.load",
+    "benchmarks.peers.aiohttp_relay",
+    "benchmarks.peers.fastapi_httpx",
+    "benchmarks.peers.files",
     "benchmarks.peers.pump",
+    "benchmarks.proxying",
     "benchmarks.run",
     "benchmarks.serve",
+    "benchmarks.serve_proxy",
     "benchmarks.turns",
     "benchmarks.upstream",
 ]
@@ -63,3 +68,13 @@ def test_a_tiny_run_reads_every_delta_of_every_chat(tmp_path: Path) -> None:
         "openbolt http, memory": [16, 16, 16],
         "openbolt http, embedded": [16, 16, 16],
     }
+
+
+@needs_proc
+def test_a_tiny_run_forwards_every_byte(tmp_path: Path) -> None:
+    file = tmp_path / "figures.json"
+
+    run("benchmarks.proxying", "--tiny", "--only=openbolt", "--only=aiohttp", f"--json={file}")
+
+    names = [each["name"] for each in json.loads(file.read_text())]
+    assert names == ["aiohttp relay", "openbolt", "openbolt, secret"]

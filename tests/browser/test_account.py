@@ -340,9 +340,7 @@ def test_ending_the_own_session_in_the_list_is_signing_out(visit: Visit) -> None
 
 
 @pytest.mark.parametrize("what", ["projects", "chats"])
-def test_a_link_is_read_by_anybody_until_it_is_revoked(
-    visit: Visit, site: Any, what: str
-) -> None:
+def test_a_link_is_read_by_anybody_until_it_is_revoked(visit: Visit, site: Any, what: str) -> None:
     page = visit()
     sign_in(page)
     chat(page)
@@ -408,9 +406,7 @@ def test_preferences_follow_a_person_and_survive_a_dead_network(visit: Visit) ->
     second.fill("#prompt", "one line")
     second.press("#prompt", "Enter")
     assert second.input_value("#prompt") == "one line\n"
-    with second.expect_response(
-        lambda answer: answer.request.method == "PATCH" and answer.ok
-    ):
+    with second.expect_response(lambda answer: answer.request.method == "PATCH" and answer.ok):
         second.context.set_offline(False)
     first.reload()
     first.wait_for_selector("#prompt-hint[data-send='mod+enter']")

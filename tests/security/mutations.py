@@ -2,18 +2,19 @@
 
 ``python -m tests.security.mutations`` does so for every row of `tests.security.attacks` that has
 edits, each in a copy of ``src``, and prints what became of it; some two minutes on two cores. A
-test that passes without the defence shows nothing: that row is a SURVIVOR, and the exit status 1.
+test that passes without the defence shows nothing: it has SURVIVED, and the exit status is 1.
 
-``--only WORDS`` takes the rows whose attack or test has these words; ``--jobs N`` so many at once.
+``--only WORDS`` takes the rows whose attack or test has these words; ``--jobs N`` so many at once;
+``--why`` says what each test failed with.
 """
 
 from __future__ import annotations
 
 import argparse
+import multiprocessing
 import os
 import re
 import shutil
-import subprocess
 import sys
 import tempfile
 import time
@@ -32,6 +33,14 @@ TIMEOUT = 120.0
 """Seconds for one test; one that hangs without its defence has failed."""
 
 _FAILED = re.compile(r"^(\d+) failed", re.MULTILINE)
+_WHY = re.compile(r"^E +(.+)$", re.MULTILINE)
+
+# Every test runs in a process of its own; they are forked from one that has loaded what is slow to
+# load, and nothing of ours.
+_PROCESSES = multiprocessing.get_context("forkserver")
+_PROCESSES.set_forkserver_preload(
+    ["aiohttp", "cattrs", "cryptography.fernet", "httpx", "jwt", "pytest", "sortedcontainers"]
+)
 
 
 @frozen
@@ -45,7 +54,14 @@ class Outcome:
 
     @property
     def is_right(self) -> bool:
+        """Whether it did as it must."""
         return self.said == "failed"
+
+    @property
+    def why(self) -> str:
+        """What it failed with, in a line."""
+        found = _WHY.search(self.output)
+        return found[1] if found else ""
 
 
 class Source:
@@ -76,22 +92,30 @@ class Source:
 
     def run(self, *tests: str) -> tuple[int, str]:
         """Pytest's exit status and what it printed; -1 where it took too long."""
-        command = [sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider"]
-        command += ["-o", f"pythonpath={ROOT} {self.folder}", *tests]
-        environment = {**os.environ, "PYTHONPATH": str(self.folder), "HYPOTHESIS_PROFILE": "ci"}
-        try:
-            done = subprocess.run(
-                command,
-                cwd=ROOT,
-                env=environment,
-                capture_output=True,
-                text=True,
-                timeout=TIMEOUT,
-                check=False,
-            )
-        except subprocess.TimeoutExpired:
-            return -1, ""
-        return done.returncode, done.stdout + done.stderr
+        printed = self.folder.with_suffix(".txt")
+        process = _PROCESSES.Process(target=_pytest, args=(self.folder, tests, printed))
+        process.start()
+        process.join(TIMEOUT)
+        if process.is_alive():
+            process.kill()
+            process.join()
+            return -1, "E   it hung"
+        return process.exitcode or 0, printed.read_text(errors="replace")
+
+
+def _pytest(source: Path, tests: Sequence[str], printed: Path) -> None:
+    """In a process of its own."""
+    output = os.open(printed, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
+    for stream in (1, 2):
+        os.dup2(output, stream)
+    os.chdir(ROOT)
+    os.environ["HYPOTHESIS_PROFILE"] = "ci"
+    import pytest
+
+    options = ["-x", "-q", "-p", "no:cacheprovider", "-o", f"pythonpath={ROOT} {source}"]
+    status = pytest.main([*options, *tests])
+    sys.stdout.flush()
+    os._exit(status)
 
 
 def mutated(texts: dict[str, str], edits: Sequence[Edit]) -> dict[str, str]:
@@ -155,6 +179,7 @@ def main(words: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.security.mutations")
     parser.add_argument("--only", default="")
     parser.add_argument("--jobs", type=int, default=2)
+    parser.add_argument("--why", action="store_true")
     given = parser.parse_args(words)
     chosen = [
         attack
@@ -167,6 +192,8 @@ def main(words: Sequence[str] | None = None) -> int:
         attack = outcome.attack
         test = attack.test.rpartition("::")[2]
         print(f"{outcome.said:8}  {attack.does[:70]:70}  {test}  {outcome.seconds:.1f} s")
+        if given.why:
+            print(f"          {outcome.why}")
         if not outcome.is_right:
             wrong.append(outcome)
     for outcome in wrong:
