@@ -195,10 +195,13 @@ def browser(session: nox.Session) -> None:
 
 @nox.session
 def wire(session: nox.Session) -> None:
-    """Our stream as the npm package `ai` reads it: 5.0.0, the strictest, and the current one."""
-    _need_npm_packages(session, "tests/wire")
+    """What programs from npm make of us: `ai` of our stream, a git and an OpenID Connect peer."""
+    for folder in ("tests/wire", "tests/git/peer", "tests/auth/oidc_peer"):
+        _need_npm_packages(session, folder)
+    if not shutil.which("git"):
+        _lacking(session, "git", "apt-get install -y git")
     _install(session, "test")
-    _pytest(session, "tests/wire", "-m", "node", measure=True)
+    _pytest(session, "tests/wire", "tests/git", "-m", "node", measure=True)
 
 
 @nox.session

@@ -18,8 +18,9 @@ import pytest_asyncio
 from hypothesis import HealthCheck, settings
 
 from tests.leaks import nothing_is_left
+from tests.security.canaries import nothing_is_told
 
-__all__ = ["nothing_is_left"]
+__all__ = ["nothing_is_left", "nothing_is_told"]
 
 SETTLE_ROUNDS = 20
 """Turns of the loop that a cancelled task gets to end in."""

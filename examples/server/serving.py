@@ -19,6 +19,7 @@ from examples.server.site import page_policy, page_routes
 from openbolt import Handler, OpenBolt, Settings
 from openbolt.asgi import HandlerApp, serve_handler
 from openbolt.auth.providers import identity_providers
+from openbolt.edge import EdgeLimits
 from openbolt.errors import ConfigurationError
 from openbolt.settings import LOOPBACK_HOSTS
 from openbolt_local import open_dependencies, with_mock_notice
@@ -85,7 +86,8 @@ def make_app(settings: Settings, /) -> HandlerApp:
             pages = page_routes(WEB, page_policy(settings.preview_origin))
             yield OpenBolt(dependencies, settings, public_routes=pages)
 
-    return serve_handler(open_handler, shutdown_grace=settings.shutdown_grace)
+    limits = EdgeLimits.of(settings)
+    return serve_handler(open_handler, shutdown_grace=settings.shutdown_grace, limits=limits)
 
 
 def app_from_environment() -> HandlerApp:

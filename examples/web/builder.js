@@ -10,20 +10,13 @@ import { arrowTabs, h, markTab, oncePerFrame, setAttribute, setText } from "./do
 import { FilesView } from "./files-view.js";
 import { fillIcon } from "./icons.js";
 import { PHONE, initSidebar, initSplitter } from "./layout.js";
+import { notifyOf } from "./notifications.js";
 import { Preview } from "./preview.js";
 import { SettingsDialog } from "./settings.js";
 import { ShareDialog } from "./share.js";
 import { Sidebar } from "./sidebar.js";
+import { showSuggestions } from "./suggestions.js";
 import { initTheme } from "./theme.js";
-
-const EXAMPLES = [
-  ["Todo list", "Build me a todo list"],
-  ["Timer", "Build a timer with a big dial and a 25 minute preset"],
-  ["Calculator", "Build a calculator that I can use by keyboard"],
-  ["Notes", "Build a notes app that remembers what I write"],
-  ["Snake", "Make a snake game with a high score"],
-  ["Quiz", "Make a quiz with a few questions and a score at the end"],
-];
 
 const $ = (id) => document.getElementById(id);
 const app = $("app");
@@ -127,18 +120,13 @@ async function refreshLists() {
 function changed(conversation, frame) {
   if (frame?.type === "turn-end") {
     refreshLists();
-    notify(conversation);
+    if (person.preferences.value.notifications) {
+      const { id, title, lastReply } = conversation;
+      notifyOf({ id, title: ui.chats.find((each) => each.id === id)?.title || title, complete: lastReply?.status === "complete" });
+    }
   }
   if (conversation === current && frame) react(conversation, frame);
   draw();
-}
-
-function notify({ id, title, lastReply }) {
-  if (!person.preferences.value.notifications || !document.hidden || globalThis.Notification?.permission !== "granted") return;
-  const listed = ui.chats.find((each) => each.id === id);
-  const body = lastReply?.status === "complete" ? "The reply is complete." : "The reply has ended.";
-  const notification = new Notification(listed?.title || title || "openbolt", { body, tag: id });
-  notification.onclick = () => focus();
 }
 
 function react(conversation, frame) {
@@ -324,9 +312,7 @@ function makeAccount({ user, signedIn, preferences, leave }) {
 }
 
 function listen() {
-  $("suggestions").append(
-    ...EXAMPLES.map(([label, prompt]) => h("button", { type: "button", class: "chip", title: prompt, onclick: () => composer.suggest(prompt) }, label)),
-  );
+  showSuggestions($("suggestions"), (prompt) => composer.suggest(prompt));
   $("mode").addEventListener("change", ({ target }) => pick("mode", target.value));
   $("model").addEventListener("change", ({ target }) => pick("model", target.value));
   $("share").addEventListener("click", () => share.open({ projects: current.project?.id ?? null, chats: current.loaded ? current.id : null }));

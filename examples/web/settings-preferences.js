@@ -2,6 +2,7 @@
 // Law: a choice holds at once, and the line below says whether it is kept beyond this browser.
 
 import { h } from "./dom.js";
+import { canNotify, mayNotify } from "./notifications.js";
 import { check, group, segmented } from "./settings-parts.js";
 
 const MAC = /mac|iphone|ipad/i.test(navigator.userAgentData?.platform ?? navigator.platform ?? "");
@@ -41,7 +42,7 @@ export function preferencesPart({ preferences, signedIn, signal }) {
       null,
       segmented("Send with", "settings-send", [["enter", "Enter"], ["mod+enter", MAC ? "\u2318 Enter" : "Ctrl + Enter"]], now.sendKey, (sendKey) => change({ sendKey })),
       check("Enhance prompts before sending", "The model makes each one more precise first.", now.enhanceOnSend, (enhanceOnSend) => change({ enhanceOnSend })),
-      "Notification" in window &&
+      canNotify() &&
         check("Tell me when a reply is done", "By a notification, while this page is out of sight.", now.notifications, (on, input) => notify(on, input, change, line)),
     ),
     group(
@@ -56,7 +57,7 @@ export function preferencesPart({ preferences, signedIn, signal }) {
 }
 
 async function notify(on, input, change, line) {
-  if (on && (await Notification.requestPermission()) !== "granted") {
+  if (on && !(await mayNotify())) {
     input.checked = false;
     line.dataset.tone = "bad";
     line.textContent = "The browser doesn't let this page notify you. Allow it in the browser's settings for this site.";

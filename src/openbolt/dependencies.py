@@ -31,6 +31,7 @@ from openbolt.protocols import (
     SessionStore,
     TokenSource,
 )
+from openbolt.proxy.guard import Resolver
 from openbolt.settings import LOOPBACK_HOSTS, Settings
 
 __all__ = ["Dependencies", "check"]
@@ -57,6 +58,8 @@ class Dependencies:
             keeps no secrets of users.
         sessions: Signed-in browsers; None keeps them in ``kv``.
         identity_providers: Whom people sign in with; empty: nobody signs in.
+        resolver: Looks names up, so that calls go to the very addresses that were checked. None
+            where that can't be had: in a Worker.
         limiter: Counts requests; None: there are no rate limits.
         accounting: The same limiter, where it can be told afterwards what something cost.
     """
@@ -73,6 +76,7 @@ class Dependencies:
     prices: PriceTable = ANTHROPIC_2026_11
     own_key_prices: PriceTable | None = None
     sender: HttpSender | None = None
+    resolver: Resolver | None = None
     cipher: Cipher | None = None
     sessions: SessionStore | None = None
     identity_providers: Sequence[IdentityProvider] = ()

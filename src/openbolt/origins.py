@@ -35,10 +35,13 @@ CORS_METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE")
 CORS_HEADERS = (
     "authorization",
     "content-type",
+    "git-protocol",
     "if-match",
     "if-none-match",
     "last-event-id",
     "user-agent",  # set by clients of the AI SDK, where the browser lets them
+    "x-challenge-response",
+    "x-git-authorization",
     "x-request-id",
 )
 _EXPOSED_HEADERS = (

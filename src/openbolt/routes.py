@@ -11,7 +11,7 @@ from collections.abc import Iterable
 
 from attrs import evolve, frozen
 
-from openbolt.access import Scope, scoped, scoped_routes
+from openbolt.access import LocalUser, Scope, scoped, scoped_routes
 from openbolt.accounts import with_account
 from openbolt.auth.admission import Admission
 from openbolt.auth.key_handler import CreateKey, ListKeys, RevokeKey
@@ -39,7 +39,9 @@ from openbolt.projects.handler import (
     RenameProject,
 )
 from openbolt.projects.preview import MakePreview, ShowPreview
-from openbolt.routing import Route
+from openbolt.proxy.git import GitProxy
+from openbolt.proxy.handler import for_own_pages
+from openbolt.routing import ANY, Route
 from openbolt.secrets import DeleteSecret, ListSecrets, PutSecret
 from openbolt.sharing_handler import (
     CreateShare,
@@ -88,7 +90,8 @@ class Tiers:
             *_scoped("admin", _account_rows(graph)),
         ]
         private = limit_routes(without_forms(private), graph.limits)
-        own = [*private, *scoped_routes(routes)]
+        proxied = limit_routes(_proxied(graph), graph.limits)
+        own = [*private, *proxied, *scoped_routes(routes)]
         return cls(
             tuple(limit_routes(_unguarded(graph, show), graph.limits)),
             (*limit_routes(without_forms(_sign_in(graph)), graph.limits), *public_routes),
@@ -180,6 +183,20 @@ def _account_rows(g: Graph) -> list[_Row]:
             ("DELETE", "/api/secrets/{name}", DeleteSecret(g.secrets)),
         ]
     return rows
+
+
+def _proxied(g: Graph) -> list[Route]:
+    """Calls to other servers; their bodies are whatever those take, forms too."""
+    d, settings = g.d, g.settings
+    if d.sender is None:
+        return []
+    # Basic is ours where it is how people come in, and a git host's everywhere else.
+    basic_is_gits = bool(d.identity_providers) or isinstance(d.authenticator, LocalUser)
+    git = GitProxy.of(settings, d.sender, d.resolver, basic_is_gits=basic_is_gits)
+    rows: list[_Row] = [
+        (ANY, "/api/git/{host}/{path:path}", for_own_pages(git, settings.trusted_origins)),
+    ]
+    return _scoped("proxy", rows)
 
 
 def _sign_in(g: Graph) -> list[Route]:

@@ -145,7 +145,8 @@ class Settings:
         trusted_origins: Other origins that may write, as ``https://app.example``.
         upstreams: Servers that ``/api/proxy`` forwards to, as JSON by name; see
             ``docs/how-to/proxy.md``.
-        upstream_secrets: The operator's secrets that upstreams name, as JSON: ``{"name": "value"}``.
+        upstream_secrets: The operator's secrets that upstreams name, as JSON by name:
+            ``{"name": "value"}``.
         git_hosts: Hosts that ``/api/git`` leads to: ``github.com`` or ``host:port``, by https and
             at public addresses; an origin, as ``http://git.internal:3000``, may be in your own
             network.

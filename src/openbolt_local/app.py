@@ -42,6 +42,7 @@ from openbolt_local.memory import (
     MemoryRateLimiter,
 )
 from openbolt_local.own_key import OwnKeyProvider
+from openbolt_local.resolver import SystemResolver
 from openbolt_local.sqlite import SQLiteDatabase, SQLiteKeyValueStore, SQLiteLeaseStore
 from openbolt_local.sqlite_events import SQLiteEventLog
 from openbolt_local.sqlite_limits import SQLiteRateLimiter
@@ -89,6 +90,8 @@ async def open_dependencies(settings: Settings, /) -> AsyncGenerator[Dependencie
         stores = await _open_stores(settings, clock, stack)
         sender = AiohttpSender()
         stack.push_async_callback(sender.aclose)
+        resolver = SystemResolver()
+        stack.push_async_callback(resolver.aclose)
         yield Dependencies(
             kv=stores.kv,
             atomic=stores.kv,
@@ -102,6 +105,7 @@ async def open_dependencies(settings: Settings, /) -> AsyncGenerator[Dependencie
             prices=FREE if uses_mock(settings) else ANTHROPIC_2026_11,
             own_key_prices=ANTHROPIC_2026_11,
             sender=sender,
+            resolver=resolver,
             cipher=await open_cipher(settings),
             identity_providers=providers,
             limiter=stores.limiter,

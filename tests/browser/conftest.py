@@ -131,7 +131,7 @@ def caching_chromium(chromium: Any) -> Iterator[Any]:
 
 @contextmanager
 def opening_pages(chromium: Any, url: str) -> Iterator[Callable[..., Any]]:
-    """Open the page in a fresh profile; an uncaught error or a refused load in it fails the test."""
+    """Open the page in fresh profiles; an uncaught error or a refused load fails the test."""
     contexts: list[Any] = []
     errors: list[str] = []
 

@@ -1,6 +1,7 @@
 """People and their things in the page: in, about, and out again without a trace.
 
-The law: what belongs to one person is shown to nobody else, and what is secret is shown once or never.
+The law: what belongs to one person is shown to nobody else, and what is secret is shown once or
+never.
 """
 
 from __future__ import annotations

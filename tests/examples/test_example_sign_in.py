@@ -1,4 +1,4 @@
-"""``python -m examples.server`` where people sign in: who is let in, and what is said at the start."""
+"""``python -m examples.server`` where people sign in: who is let in, what is said at the start."""
 
 from __future__ import annotations
 

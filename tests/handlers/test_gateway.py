@@ -448,6 +448,23 @@ async def test_of_a_name_that_stands_twice_only_what_was_checked_is_sent(
     assert mock.requests[0].json["model"] == MODEL
 
 
+@pytest.mark.parametrize(
+    "body",
+    [b"", b"{", b"[]", b"\xff", b'{"top_p": NaN}', b'{"top_p": 1e999}', b"[" * 100_000,
+     b'{"messages":' + b"[" * 5000 + b"]" * 5000 + b"}"],
+)  # fmt: skip
+async def test_what_is_no_json_is_refused(
+    call: Caller, made: Made, mock: AnthropicMock, body: bytes
+) -> None:
+    token = (await made())["token"]
+    fields = {"x-api-key": token, "content-type": "application/json"}
+    answer = await call("POST", MESSAGES, content=body, headers=fields, user=None)
+    assert answer.status == 400
+    form = {**fields, "content-type": "text/plain"}
+    assert (await call("POST", MESSAGES, content=body, headers=form, user=None)).status == 415
+    assert len(mock.requests) == 0
+
+
 async def test_priced_betas_are_not_passed_on(
     call: Caller, made: Made, mock: AnthropicMock
 ) -> None:

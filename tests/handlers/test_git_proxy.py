@@ -28,6 +28,7 @@ from openbolt.http import EMPTY_BODY, Headers, Principal, Request, RequestContex
 from openbolt.lifetime import Work
 from openbolt.proxy.git import GitProxy
 from openbolt.proxy.git_shapes import GitHosts, GitRequest, git_authorization
+from openbolt.proxy.guard import GuardedSender
 from openbolt.proxy.refusals import TargetRefusedError
 from openbolt.senders.aiohttp import AiohttpSender
 from openbolt.senders.httpx import HttpxSender
@@ -537,6 +538,17 @@ async def test_a_redirect_to_anything_else_ends_there(house: House, place: str) 
         await house()
     assert caught.value.status_hint in {403, 502}
     assert len(house.server.exchanges) == 1
+
+
+async def test_a_listed_host_is_asked_by_its_own_scheme_only(house: House) -> None:
+    moving(house, f"http://other.example/x/info/refs?{ASKS}")
+    proxy = house.proxy(more=("other.example",))
+    with pytest.raises(UpstreamError) as caught:
+        await house(proxy=proxy)
+    assert caught.value.code == "not_git"
+    assert isinstance(proxy.guard, GuardedSender)
+    assert isinstance(proxy.guard.resolver, StandInResolver)
+    assert proxy.guard.resolver.asked == []
 
 
 async def test_a_circle_ends(house: House) -> None:

@@ -1,4 +1,4 @@
-"""The proxy as a handler: who may ask, with which secrets, how often, and what a page gets of it."""
+"""The proxy as a handler: who may ask, with which secrets, how often, and what a page gets."""
 
 from __future__ import annotations
 

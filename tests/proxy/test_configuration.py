@@ -82,7 +82,7 @@ def test_everything_can_be_written() -> None:
 
 
 WRONG: list[tuple[str, dict[str, Any]]] = [
-    ("methdos", {"methdos": ["GET"]}),
+    ("verbs", {"verbs": ["GET"]}),
     ("url", {"url": "ftp://api.example"}),
     ("url", {"url": "https://u:hunter2@api.example"}),
     ("url", {"url": "https://api.example/?x=1"}),

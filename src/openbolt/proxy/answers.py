@@ -60,7 +60,7 @@ def passed(
         answer.body, deadline, mask, declared=declared, limit=upstream.max_response_bytes
     )
     stack.push_async_callback(body.aclose)
-    if call.lookup is not None and upstream.cache is not None:
+    if call.lookup is not None and call.lookup.may_keep and upstream.cache is not None:
         from openbolt.proxy.caching import keeping
 
         body = keeping(body, call.lookup, limit=upstream.cache.max_entry_bytes)

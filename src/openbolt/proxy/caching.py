@@ -87,6 +87,7 @@ class Lookup:
     Attributes:
         found: An answer that may be used as it is.
         conditions: Fields to send along, where what is kept has to be asked about.
+        may_keep: The answer may be kept, if it comes to its end.
         again: The answer was about something that isn't kept: ask once more, without conditions.
     """
 
@@ -103,7 +104,7 @@ class Lookup:
     ) -> None:
         self.found: CachedAnswer | None = None
         self.conditions: dict[str, str] = {}
-        self.again = False
+        self.may_keep = self.again = False
         self._cache = cache
         self._key = f"{scope} {url}"
         self._asked = headers
@@ -123,8 +124,8 @@ class Lookup:
                 if name in sent:
                     self.conditions[name] = sent[name]
 
-    def answered(self, status: int, headers: Headers, /, *, now: float) -> bool:
-        """Take in the head of the upstream's answer; whether its whole may be kept.
+    def answered(self, status: int, headers: Headers, /, *, now: float) -> None:
+        """Take in the head of the upstream's answer.
 
         Where it says that what is kept is still good, that is in `found`.
 
@@ -134,7 +135,7 @@ class Lookup:
         state = self._state
         dated = _dated(headers, now)
         if not isinstance(state, (hishel.CacheMiss, hishel.NeedRevalidation)):
-            return False
+            return
         state = state.next(hishel.Response(status, _theirs(dated)))
         while True:
             if isinstance(state, hishel.InvalidateEntries):
@@ -155,7 +156,7 @@ class Lookup:
             self.conditions = {}
             if not isinstance(state, hishel.CacheMiss):
                 raise UpstreamError("The upstream says that nothing has changed, unasked.")
-        return isinstance(state, hishel.StoreAndUse)
+        self.may_keep = isinstance(state, hishel.StoreAndUse)
 
     def keep(self, body: bytes, /) -> None:
         """Keep a whole answer that `answered` allowed."""

@@ -68,7 +68,7 @@ def _new_cache(proxy: Proxy) -> MemoryCache | None:
         from openbolt.proxy.caching import MemoryCache
     except ImportError as exc:
         raise ConfigurationError(
-            "An upstream has a cache, which needs hishel: pip install 'openbolt[proxy-cache]'.",
+            "An upstream has a cache, which needs hishel: pip install 'openbolt[cache]'.",
             setting="upstreams",
         ) from exc
     return MemoryCache()

@@ -35,7 +35,7 @@ _ANSWERED = _COUNTED | {
 # Tools that the caller runs itself; those that the provider runs have a price of their own.
 _OWN_TOOLS = ("bash_", "computer_", "memory_", "text_editor_")
 
-_to_json = json.JSONEncoder(ensure_ascii=True, separators=(",", ":")).encode
+_to_json = json.JSONEncoder(allow_nan=False, separators=(",", ":")).encode
 
 
 @frozen
@@ -70,7 +70,8 @@ async def read_call(
         raise UnsupportedMediaTypeError("Send the body as application/json.")
     raw = await request.read(settings.max_body_bytes)
     try:
-        data: object = json.loads(raw.decode("utf-8"), parse_constant=_no_number)
+        data: object = json.loads(raw.decode("utf-8"))
+        body = _to_json(data).encode()  # which knows no NaN, and no infinity
     except (ValueError, RecursionError):
         _refuse("body", "is not JSON")
     if not isinstance(data, dict):
@@ -86,7 +87,7 @@ async def read_call(
     if not isinstance(stream, bool):
         _refuse("stream", "must be true or false")
     max_tokens = 0 if counts_only else _max_tokens(fields.get("max_tokens"), settings)
-    return ModelCall(model, max_tokens, stream, _to_json(fields).encode())
+    return ModelCall(model, max_tokens, stream, body)
 
 
 def _model(model: object, settings: Settings, token: AppToken | None) -> str:
@@ -115,10 +116,6 @@ def _check_tools(tools: object) -> None:
         is_own = isinstance(kind, str) and (kind == "custom" or kind.startswith(_OWN_TOOLS))
         if kind is not None and not is_own:
             _refuse(f"tools[{at}].type", "must be custom, or a tool that you run yourself")
-
-
-def _no_number(name: str) -> NoReturn:
-    raise ValueError(name)
 
 
 def _refuse(field: str, said: str) -> NoReturn:
