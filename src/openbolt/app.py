@@ -10,6 +10,7 @@ from collections.abc import Iterable
 from urllib.parse import urlsplit
 
 from openbolt.access import with_optional_principal, with_principal
+from openbolt.attempts import LimitedAttempts
 from openbolt.dependencies import Dependencies, check
 from openbolt.graph import Graph
 from openbolt.guards import (
@@ -22,7 +23,9 @@ from openbolt.guards import (
 )
 from openbolt.http import Handler, Request, Response
 from openbolt.projects.preview import ShowPreview, serve_preview_hosts
-from openbolt.routes import Tiers
+from openbolt.protocols import Authenticator
+from openbolt.proxy.apps import AppCallers, serve_apps
+from openbolt.routes import Tiers, own_origins
 from openbolt.routing import ANY, Route, Router
 from openbolt.settings import Settings
 
@@ -59,7 +62,7 @@ class OpenBolt:
         show = ShowPreview(graph.projects, dependencies.kv, settings)
         tiers = Tiers.of(graph, show, routes=routes, public_routes=public_routes)
         self._routes = tiers.all
-        self._handler = _guarded(_routed(tiers, graph), show, graph)
+        self._handler = _guarded(_routed(tiers, graph), tiers, show, graph)
 
     async def __call__(self, request: Request, /) -> Response:
         """Answer a request; never raises an `OpenBoltError`."""
@@ -83,17 +86,22 @@ def _routed(tiers: Tiers, graph: Graph) -> Handler:
     return Router([Route(ANY, template, tier) for template, tier in by_template.items()])
 
 
-def _guarded(handler: Handler, show: ShowPreview, graph: Graph) -> Handler:
+def _guarded(handler: Handler, tiers: Tiers, show: ShowPreview, graph: Graph) -> Handler:
     settings = graph.settings
-    hosts, origins = list(settings.allowed_hosts), list(settings.trusted_origins)
+    hosts = list(settings.allowed_hosts)
     if settings.public_url:
-        public = urlsplit(settings.public_url)
-        hosts.append(public.netloc)
-        origins.append(f"{public.scheme}://{public.netloc}")
-    handler = refuse_cross_site_writes(handler, origins)
+        hosts.append(urlsplit(settings.public_url).netloc)
+    handler = refuse_cross_site_writes(handler, own_origins(settings))
     # Errors are answered twice: here so that a trusted page can read them.
     handler = with_cors(answer_errors(handler), settings.trusted_origins)
+    if tiers.gateway:
+        handler = serve_apps(handler, _app_callers(graph), tiers.gateway)
     handler = only_hosts(handler, hosts)
     handler = serve_preview_hosts(handler, show, settings, graph.limits)
     handler = with_security_headers(answer_errors(handler))
     return with_request_id(handler, graph.d.tokens)
+
+
+def _app_callers(graph: Graph) -> Authenticator:
+    callers = AppCallers(graph.app_tokens)
+    return callers if graph.limits is None else LimitedAttempts(callers, graph.limits)

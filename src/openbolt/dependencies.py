@@ -31,6 +31,7 @@ from openbolt.protocols import (
     SessionStore,
     TokenSource,
 )
+from openbolt.proxy.gateway import ModelEndpoint
 from openbolt.proxy.guard import Resolver
 from openbolt.settings import LOOPBACK_HOSTS, Settings
 
@@ -49,6 +50,8 @@ class Dependencies:
         events: Logs of turns.
         leases: One writer for a chat.
         provider: The model.
+        model_endpoint: The same model, for the gateway through which apps under construction call
+            it; None: there is no gateway.
         authenticator: Who is asking; by default one local user, so bind to loopback only. Not asked
             where there are identity providers: then it is whoever signed in.
         prices: What the operator pays the model's provider.
@@ -72,6 +75,7 @@ class Dependencies:
     clock: Clock
     tokens: TokenSource
     atomic: AtomicKeyValueStore | None = None
+    model_endpoint: ModelEndpoint | None = None
     authenticator: Authenticator = field(factory=LocalUser)
     prices: PriceTable = ANTHROPIC_2026_11
     own_key_prices: PriceTable | None = None

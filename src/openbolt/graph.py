@@ -28,6 +28,9 @@ from openbolt.preferences import PreferenceStore
 from openbolt.privacy import Privacy, parts_of_an_account
 from openbolt.projects.store import ProjectStore
 from openbolt.protocols import Authenticator
+from openbolt.proxy.app_token_handler import AppTokenData
+from openbolt.proxy.app_tokens import AppTokens
+from openbolt.proxy.gateway import ModelGateway
 from openbolt.secrets import SecretStore
 from openbolt.settings import Settings
 from openbolt.sharing import Shares
@@ -45,6 +48,7 @@ class Graph:
 
     Attributes:
         secrets: None where there is no cipher; grants likewise, or where nobody signs in.
+        gateway: None where nothing calls other servers, or nothing says where the model is.
         limits: None where there is no limiter.
         otherwise: How those come who bring neither a session nor a key.
     """
@@ -65,6 +69,8 @@ class Graph:
     secrets: SecretStore | None
     grants: Grants | None
     privacy: Privacy
+    app_tokens: AppTokens
+    gateway: ModelGateway | None
     limits: RateLimits | None
     authenticator: Authenticator
     otherwise: Method
@@ -87,6 +93,8 @@ class Graph:
         api_keys = ApiKeys(d.kv, d.clock, d.tokens, settings)
         secrets = None if d.cipher is None else SecretStore(d.kv, d.cipher, d.clock, settings)
         grants = _grants(d, sessions)
+        limits = _limits(d, settings)
+        app_tokens = AppTokens(d.kv, heads, projects, d.clock, d.tokens)
         data = parts_of_an_account(
             recovery=recovery,
             leases=d.leases,
@@ -98,8 +106,8 @@ class Graph:
             sessions=sessions,
             secrets=secrets,
             ended=None if grants is None else grants.revoke,
+            more=[AppTokenData(app_tokens)],
         )
-        limits = _limits(d, settings)
         return cls(
             d=d,
             settings=settings,
@@ -131,6 +139,8 @@ class Graph:
             secrets=secrets,
             grants=grants,
             privacy=Privacy(data, d.kv, d.objects, accounts, recovery, d.clock, d.tokens, settings),
+            app_tokens=app_tokens,
+            gateway=_gateway(d, settings, app_tokens, secrets, limits),
             limits=limits,
             authenticator=_authenticator(d, sessions, api_keys, limits),
             otherwise=_otherwise(d.authenticator),
@@ -141,6 +151,21 @@ def _grants(d: Dependencies, sessions: Sessions) -> Grants | None:
     if d.cipher is None or d.sender is None or not d.identity_providers:
         return None
     return Grants(d.identity_providers, sessions, d.cipher, d.sender, d.leases, d.clock)
+
+
+def _gateway(
+    d: Dependencies,
+    settings: Settings,
+    app_tokens: AppTokens,
+    secrets: SecretStore | None,
+    limits: RateLimits | None,
+) -> ModelGateway | None:
+    if d.sender is None or d.model_endpoint is None:
+        return None
+    prices, own = d.prices, d.own_key_prices
+    return ModelGateway(
+        d.sender, d.model_endpoint, settings, app_tokens, secrets, prices, own, limits
+    )
 
 
 def _limits(d: Dependencies, settings: Settings) -> RateLimits | None:

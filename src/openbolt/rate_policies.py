@@ -51,7 +51,7 @@ DEFAULT_POLICIES = (
     # One program gone wild leaves the user half of what they have.
     RatePolicy("api-key", 300, _MINUTE, per="key", shared=False),
     # What anybody may ask for: who is signed in, links that were shared.
-    RatePolicy("public", 120, _MINUTE, per="address", shared=False),
+    RatePolicy("public", 600, _MINUTE, per="address", shared=False),
     # A previewed page loads its files, all at once, and again at each change.
     RatePolicy("previews", 1200, _MINUTE, per="address", shared=False),
 )

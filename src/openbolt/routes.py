@@ -8,6 +8,7 @@ crash has left, writing lists the user.
 from __future__ import annotations
 
 from collections.abc import Iterable
+from urllib.parse import urlsplit
 
 from attrs import evolve, frozen
 
@@ -39,10 +40,13 @@ from openbolt.projects.handler import (
     RenameProject,
 )
 from openbolt.projects.preview import MakePreview, ShowPreview
+from openbolt.proxy.app_token_handler import CreateAppToken, ListAppTokens, RevokeAppToken
+from openbolt.proxy.gateway import CountTokens, GatewayModels, Messages
 from openbolt.proxy.git import GitProxy
-from openbolt.proxy.handler import for_own_pages
+from openbolt.proxy.handler import Proxy, for_own_pages
 from openbolt.routing import ANY, Route
 from openbolt.secrets import DeleteSecret, ListSecrets, PutSecret
+from openbolt.settings import Settings
 from openbolt.sharing_handler import (
     CreateShare,
     ExportShared,
@@ -54,7 +58,7 @@ from openbolt.sharing_handler import (
 )
 from openbolt.slots import Slots, with_slot
 
-__all__ = ["Tiers"]
+__all__ = ["Tiers", "own_origins"]
 
 _Row = tuple[str, str, Handler]
 
@@ -67,11 +71,13 @@ class Tiers:
         unguarded: Nobody is asked who they are.
         open: Anybody may come, and whoever signed in is known.
         private: Somebody has to be known.
+        gateway: Those of the private ones that apps with a token of theirs may ask for, too.
     """
 
     unguarded: tuple[Route, ...]
     open: tuple[Route, ...]
     private: tuple[Route, ...]
+    gateway: tuple[Route, ...]
 
     @classmethod
     def of(
@@ -87,21 +93,33 @@ class Tiers:
         private = [
             *_scoped("chat", _chat_rows(graph)),
             *_scoped("projects", _project_rows(graph)),
+            *_scoped("projects", _app_token_rows(graph)),
             *_scoped("admin", _account_rows(graph)),
         ]
         private = limit_routes(without_forms(private), graph.limits)
         proxied = limit_routes(_proxied(graph), graph.limits)
-        own = [*private, *proxied, *scoped_routes(routes)]
+        gateway = limit_routes(without_forms(_gateway(graph)), graph.limits)
+        own = [*private, *proxied, *gateway, *scoped_routes(routes)]
         return cls(
             tuple(limit_routes(_unguarded(graph, show), graph.limits)),
             (*limit_routes(without_forms(_sign_in(graph)), graph.limits), *public_routes),
             tuple(evolve(r, handler=with_account(r.handler, graph.accounts)) for r in own),
+            tuple(gateway),
         )
 
     @property
     def all(self) -> tuple[Route, ...]:
         """Every route."""
         return (*self.unguarded, *self.open, *self.private)
+
+
+def own_origins(settings: Settings, /) -> list[str]:
+    """The origins of pages that may write, besides the one that a request came to."""
+    origins = list(settings.trusted_origins)
+    if settings.public_url:
+        public = urlsplit(settings.public_url)
+        origins.append(f"{public.scheme}://{public.netloc}")
+    return origins
 
 
 def _scoped(scope: Scope, rows: Iterable[_Row]) -> list[Route]:
@@ -193,10 +211,40 @@ def _proxied(g: Graph) -> list[Route]:
     # Basic is ours where it is how people come in, and a git host's everywhere else.
     basic_is_gits = bool(d.identity_providers) or isinstance(d.authenticator, LocalUser)
     git = GitProxy.of(settings, d.sender, d.resolver, basic_is_gits=basic_is_gits)
+    proxy = Proxy.of(
+        settings, d.sender, secrets=g.secrets, limits=g.limits, clock=d.clock, tokens=d.tokens
+    )
+    origins = own_origins(settings)
     rows: list[_Row] = [
-        (ANY, "/api/git/{host}/{path:path}", for_own_pages(git, settings.trusted_origins)),
+        (ANY, "/api/git/{host}/{path:path}", for_own_pages(git, origins)),
+        (ANY, "/api/proxy/{upstream}/{path:path}", for_own_pages(proxy, origins)),
     ]
     return _scoped("proxy", rows)
+
+
+def _gateway(g: Graph) -> list[Route]:
+    if g.gateway is None:
+        return []
+    below = "/api/proxy/anthropic/v1"
+    rows: list[_Row] = [
+        ("POST", f"{below}/messages", Messages(g.gateway)),
+        ("POST", f"{below}/messages/count_tokens", CountTokens(g.gateway)),
+        ("GET", f"{below}/models", GatewayModels(g.settings)),
+    ]
+    return _scoped("proxy", rows)
+
+
+def _app_token_rows(g: Graph) -> list[_Row]:
+    """Both the scope of projects and that of the proxy: a token is worth money."""
+    if g.gateway is None:
+        return []
+    below, tokens = "/api/projects/{id}/app-tokens", g.app_tokens
+    create = CreateAppToken(tokens, g.projects, g.settings)
+    return [
+        ("POST", below, scoped(create, "proxy")),
+        ("GET", below, scoped(ListAppTokens(tokens, g.projects), "proxy")),
+        ("DELETE", f"{below}/{{token_id}}", scoped(RevokeAppToken(tokens, g.projects), "proxy")),
+    ]
 
 
 def _sign_in(g: Graph) -> list[Route]:

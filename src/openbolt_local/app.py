@@ -21,6 +21,7 @@ from openbolt.chat.log import MemoryEventLog
 from openbolt.clock import SystemClock, SystemTokens
 from openbolt.costs import ANTHROPIC_2026_11, Price, PriceTable
 from openbolt.errors import ConfigurationError
+from openbolt.hidden import Hidden
 from openbolt.protocols import (
     AccountingRateLimiter,
     AtomicKeyValueStore,
@@ -32,6 +33,7 @@ from openbolt.protocols import (
     ObjectStore,
 )
 from openbolt.providers.anthropic import AnthropicProvider
+from openbolt.proxy.gateway import ModelEndpoint
 from openbolt.senders.aiohttp import AiohttpSender
 from openbolt_local.files import FileObjectStore
 from openbolt_local.keyfile import open_cipher
@@ -64,6 +66,12 @@ class _Stores:
     limiter: AccountingRateLimiter
 
 
+@frozen
+class _Model:
+    provider: ModelProvider
+    endpoint: ModelEndpoint
+
+
 def uses_mock(settings: Settings, /) -> bool:
     """Whether nothing names a model's server, so that the mock stands in."""
     return not settings.anthropic_api_key and not settings.anthropic_base_url
@@ -90,6 +98,7 @@ async def open_dependencies(settings: Settings, /) -> AsyncGenerator[Dependencie
         stores = await _open_stores(settings, clock, stack)
         sender = AiohttpSender()
         stack.push_async_callback(sender.aclose)
+        model = await _open_model(settings, stack)
         resolver = SystemResolver()
         stack.push_async_callback(resolver.aclose)
         yield Dependencies(
@@ -98,7 +107,8 @@ async def open_dependencies(settings: Settings, /) -> AsyncGenerator[Dependencie
             objects=_open_objects(settings, clock),
             events=stores.events,
             leases=stores.leases,
-            provider=await _open_provider(settings, stack),
+            provider=model.provider,
+            model_endpoint=model.endpoint,
             clock=clock,
             tokens=tokens,
             authenticator=_authenticator(settings),
@@ -143,12 +153,13 @@ def _open_objects(settings: Settings, clock: Clock) -> ObjectStore:
     )
 
 
-async def _open_provider(settings: Settings, stack: AsyncExitStack) -> ModelProvider:
+async def _open_model(settings: Settings, stack: AsyncExitStack) -> _Model:
     base_url = settings.anthropic_base_url or "https://api.anthropic.com"
-    provider = AnthropicProvider(api_key=settings.anthropic_api_key or "", base_url=base_url)
+    key = settings.anthropic_api_key or ""
+    provider = AnthropicProvider(api_key=key, base_url=base_url)
     await _hold(provider, stack)
     if not uses_mock(settings):
-        return provider
+        return _Model(provider, ModelEndpoint(base_url, Hidden(key) if key else None))
     # Here, since only the mock needs h11.
     from openbolt_local.mocks import LIVELY, AnthropicMock
 
@@ -156,7 +167,8 @@ async def _open_provider(settings: Settings, stack: AsyncExitStack) -> ModelProv
     await stack.enter_async_context(mock)
     stand_in = AnthropicProvider(api_key="mock", base_url=mock.url)
     await _hold(stand_in, stack)
-    return OwnKeyProvider(stand_in, provider)
+    endpoint = ModelEndpoint(mock.url, Hidden("mock"), own_key_url=base_url)
+    return _Model(OwnKeyProvider(stand_in, provider), endpoint)
 
 
 async def _hold(provider: AnthropicProvider, stack: AsyncExitStack) -> None:

@@ -29,7 +29,7 @@ __all__ = ["APP_TOKEN_PREFIX", "AppBearer", "AppToken", "AppTokens", "Hold", "Le
 
 APP_TOKEN_PREFIX = "obt_"
 
-_TOKEN = re.compile(r"obt_[a-z2-7]{51}[aq]")
+_TOKEN = re.compile(r"obt_[a-z2-7]{52}")
 _ID = re.compile(r"[a-z2-7]{16}")
 _SHOWN_CHARS = len(APP_TOKEN_PREFIX) + 4
 _MAX_PER_USER = 100

@@ -52,10 +52,12 @@ class ModelEndpoint:
     Attributes:
         base_url: Without ``/v1``.
         api_key: The operator's; None for a server that wants none.
+        own_key_url: Where calls on a user's own key go, if elsewhere (``base_url`` is a mock's).
     """
 
     base_url: str = "https://api.anthropic.com"
     api_key: Hidden | None = None
+    own_key_url: str | None = None
 
 
 @frozen
@@ -116,9 +118,10 @@ class ModelGateway:
         settings = self.settings
         # An answer in one piece says nothing until it is whole.
         patience = settings.silence_timeout if call.stream else settings.turn_timeout
+        url = (account.is_own_key and self.endpoint.own_key_url) or self.endpoint.base_url
         return OutboundRequest(
             "POST",
-            f"{self.endpoint.base_url.rstrip('/')}{path}",
+            f"{url.rstrip('/')}{path}",
             Headers.of({**fields, "user-agent": "openbolt"}),
             call.body,
             Timeouts(first_byte=patience, idle=settings.silence_timeout),
@@ -180,9 +183,8 @@ class _Account:
         try:
             if isinstance(principal, AppBearer) and gateway.app_tokens and self.reservation:
                 await gateway.app_tokens.settle(principal, self.reservation, cost or Decimal(0))
-            if gateway.limits is not None:
-                usd = None if self.is_own_key else cost
-                await gateway.limits.spend(principal.user_id, tokens=metered.tokens, usd=usd)
+            if gateway.limits is not None and not self.is_own_key:
+                await gateway.limits.spend(principal.user_id, tokens=metered.tokens, usd=cost)
         except OpenBoltError as exc:
             _log.error("what a gateway call has cost could not be written down", exc_info=exc)
 
