@@ -7,6 +7,7 @@ iterates it. (``aclose()`` on an async generator that never started skips its ``
 
 from __future__ import annotations
 
+import re
 from collections.abc import AsyncIterable, AsyncIterator, Callable, Coroutine, Iterable, Mapping
 from contextlib import AsyncExitStack
 from types import MappingProxyType
@@ -29,15 +30,31 @@ __all__ = [
 ]
 
 
+# Names of fields that hold what only one reader may see: Cookie, X-Api-Key, Private-Token, ...
+_SECRET = re.compile(r"auth|cookie|credential|key|passw|secret|session|signature|token")
+
+
 def _pairs(items: Iterable[tuple[str, str]]) -> tuple[tuple[str, str], ...]:
     return tuple((name.lower(), value) for name, value in items)
 
 
+def _shown(items: tuple[tuple[str, str], ...]) -> str:
+    """What a repr shows: whoever reports errors with the values around them has it, too."""
+    return repr(tuple((name, "***" if _SECRET.search(name) else value) for name, value in items))
+
+
+def _length(body: bytes | ByteStream) -> str:
+    return f"<{len(body)} bytes>" if isinstance(body, bytes) else repr(body)
+
+
 @frozen
 class Headers:
-    """Header fields in order, names in lower case; a name may stand more than once."""
+    """Header fields in order, names in lower case; a name may stand more than once.
 
-    items: tuple[tuple[str, str], ...] = field(default=(), converter=_pairs)
+    Its repr hides the values of fields that hold credentials.
+    """
+
+    items: tuple[tuple[str, str], ...] = field(default=(), converter=_pairs, repr=_shown)
 
     @classmethod
     def of(cls, mapping: Mapping[str, str] | None = None, /, **named: str) -> Headers:
@@ -179,7 +196,7 @@ class Request:
     headers: Headers
     body: ByteStream
     context: RequestContext
-    query: str = ""
+    query: str = field(default="", repr=False)
     scheme: str = "http"
     root_path: str = ""
     path_params: Mapping[str, str] = field(factory=lambda: MappingProxyType({}))
@@ -233,7 +250,7 @@ class Response:
 
     status: int = 200
     headers: Headers = Headers()
-    body: bytes | ByteStream = b""
+    body: bytes | ByteStream = field(default=b"", repr=_length)
 
     def with_headers(self, mapping: Mapping[str, str], /) -> Response:
         """A copy in which the named fields are replaced or added."""

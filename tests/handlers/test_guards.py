@@ -137,10 +137,12 @@ def _tree(root: type[OpenBoltError]) -> Iterator[type[OpenBoltError]]:
 
 @pytest.mark.parametrize("kind", sorted(set(_tree(OpenBoltError)), key=lambda kind: kind.__name__))
 def test_every_error_of_the_tree_has_a_response(kind: type[OpenBoltError]) -> None:
-    response = error_response(kind("Said."), request_id="r1")
+    error = kind("Said.")
+    response = error_response(error, request_id="r1")
     assert response.status == kind.status_hint
     assert isinstance(response.body, bytes)
-    assert set(json.loads(response.body)["error"]) == {"code", "message", "requestId"}
+    fields = {"code", "message", "requestId"} | ({"field"} if error.field else set())
+    assert set(json.loads(response.body)["error"]) == fields
 
 
 @given(st.text())
