@@ -503,9 +503,13 @@ class Timeouts:
     idle: float | None = 60.0
 
 
+def _without_query(url: str) -> str:
+    return repr(url.partition("?")[0])
+
+
 @frozen
 class OutboundRequest:
-    """A call to another server.
+    """A call to another server. Its repr shows neither query nor body, which may hold secrets.
 
     Attributes:
         connect_to: The address to connect to instead of resolving the URL's host; the host stays
@@ -513,9 +517,9 @@ class OutboundRequest:
     """
 
     method: str
-    url: str
+    url: str = field(repr=_without_query)
     headers: Headers = Headers()
-    body: bytes | AsyncIterable[bytes] = b""
+    body: bytes | AsyncIterable[bytes] = field(default=b"", repr=False)
     timeouts: Timeouts = Timeouts()
     connect_to: str | None = None
 

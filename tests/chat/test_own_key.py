@@ -229,7 +229,7 @@ async def test_the_key_is_in_no_store_stream_or_log(
             await app.read(await app.open("GET", f"/api/chat/{chat}/stream")),
             await app.read(await app.open("GET", "/api/secrets")),
             await app.read(await app.open("POST", "/api/enhancer", {"message": "[mock:401]"})),
-            repr(response.headers).encode(),
+            repr(response.headers.items).encode(),
         ]
     stored = written_below(tmp_path)
     assert b"Here. " in stored

@@ -158,7 +158,7 @@ def _watch_errors() -> None:
     def watched(error: Exception, /, *, request_id: str = "") -> Response:
         response = make(error, request_id=request_id)
         assert isinstance(response.body, bytes)
-        WATCH.look(f"{response.body.decode()} {response.headers}", "error response")
+        WATCH.look(f"{response.body.decode()} {response.headers.items}", "error response")
         return response
 
     for module in list(sys.modules.values()):
