@@ -10,7 +10,9 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator
 from contextlib import AsyncExitStack, asynccontextmanager
+from importlib.util import find_spec
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from attrs import evolve, frozen
 
@@ -28,13 +30,13 @@ from openbolt.protocols import (
     Authenticator,
     Clock,
     EventLog,
+    HttpSender,
     LeaseStore,
     ModelProvider,
     ObjectStore,
 )
 from openbolt.providers.anthropic import AnthropicProvider
 from openbolt.proxy.gateway import ModelEndpoint
-from openbolt.senders.aiohttp import AiohttpSender
 from openbolt_local.files import FileObjectStore
 from openbolt_local.keyfile import open_cipher
 from openbolt_local.memory import (
@@ -48,6 +50,9 @@ from openbolt_local.resolver import SystemResolver
 from openbolt_local.sqlite import SQLiteDatabase, SQLiteKeyValueStore, SQLiteLeaseStore
 from openbolt_local.sqlite_events import SQLiteEventLog
 from openbolt_local.sqlite_limits import SQLiteRateLimiter
+
+if TYPE_CHECKING:
+    from openbolt.senders.httpx import HttpxSender
 
 __all__ = ["MOCK_NOTICE", "open_dependencies", "uses_mock", "with_mock_notice"]
 
@@ -84,6 +89,22 @@ def with_mock_notice(settings: Settings, /) -> Settings:
     return evolve(settings, provider_name="mock", notice=settings.notice or MOCK_NOTICE)
 
 
+def _open_sender(stack: AsyncExitStack) -> HttpSender | None:
+    """On whichever library is installed; None without any, and nobody signs in or is proxied."""
+    if find_spec("aiohttp") is not None:
+        from openbolt.senders.aiohttp import AiohttpSender
+
+        sender: AiohttpSender | HttpxSender = AiohttpSender()
+    elif find_spec("httpx") is not None:
+        from openbolt.senders.httpx import HttpxSender
+
+        sender = HttpxSender()
+    else:
+        return None
+    stack.push_async_callback(sender.aclose)
+    return sender
+
+
 @asynccontextmanager
 async def open_dependencies(settings: Settings, /) -> AsyncGenerator[Dependencies]:
     """Open what ``settings.kv``, ``settings.objects`` and the model settings name.
@@ -96,8 +117,7 @@ async def open_dependencies(settings: Settings, /) -> AsyncGenerator[Dependencie
     providers = identity_providers(settings)
     async with AsyncExitStack() as stack:
         stores = await _open_stores(settings, clock, stack)
-        sender = AiohttpSender()
-        stack.push_async_callback(sender.aclose)
+        sender = _open_sender(stack)
         model = await _open_model(settings, stack)
         resolver = SystemResolver()
         stack.push_async_callback(resolver.aclose)

@@ -70,9 +70,11 @@ class Watch:
 
     def look(self, text: str, where: str, /) -> None:
         """Search a text."""
-        for secret in set(self._secrets_in(text)):
-            told = text.replace(secret, f"[{secret[:6]}… of {len(secret)} characters]")
-            self._found.append(f"{where}: {told[:600]}")
+        found = sorted(set(self._secrets_in(text)), key=len, reverse=True)
+        for secret in found:
+            text = text.replace(secret, f"[{secret[:6]}… of {len(secret)} characters]")
+        if found:
+            self._found.append(f"{where}: {text[:600]}")
 
     def take(self) -> list[str]:
         """What was found since the last time, and forget secrets that aren't credentials."""

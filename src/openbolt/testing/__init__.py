@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from openbolt.testing.fakes import ManualClock, PlainCipher, SequenceTokens
     from openbolt.testing.kv import AtomicKeyValueStoreSuite, KeyValueStoreSuite
     from openbolt.testing.leases import LeaseStoreSuite
-    from openbolt.testing.limits import RateLimiterSuite
+    from openbolt.testing.limits import AccountingRateLimiterSuite, RateLimiterSuite
     from openbolt.testing.objects import ObjectStoreSuite
     from openbolt.testing.providers import ModelProviderSuite
     from openbolt.testing.senders import HttpSenderSuite
