@@ -7,10 +7,14 @@ fail.
 
 from __future__ import annotations
 
-from tests.security.attacks_on_data import FETCHES, INPUT, LIMITS, NOT_DEFENDED, STORED
-from tests.security.attacks_on_people import SESSIONS, SIGNING_IN
-from tests.security.attacks_on_requests import KEYS, LINKS, ORIGINS, THINGS
+from tests.security.attacks_input import FETCHES, INPUT, NOT_DEFENDED
+from tests.security.attacks_keys import KEYS, THINGS
+from tests.security.attacks_links import LINKS
+from tests.security.attacks_origins import ORIGINS
 from tests.security.attacks_rows import Attack, Edit, Layer, Open
+from tests.security.attacks_sessions import SESSIONS
+from tests.security.attacks_sign_in import SIGNING_IN
+from tests.security.attacks_stored import LIMITS, STORED
 
 __all__ = ["ATTACKS", "LAYERS", "NOT_DEFENDED", "Attack", "Edit", "Layer", "Open"]
 

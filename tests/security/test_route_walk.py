@@ -3,14 +3,15 @@ with forms, and from another origin; both where people sign in and where the app
 they are.
 
 Each route is listed here by name, and one that isn't fails the walk: say in `ROUTES` whose things
-its path names, in `THINGS` how to get one, and which scope it asks of an API key.
+its path names, in `walk` how to get one, and which scope it asks of an API key.
 """
 
 from __future__ import annotations
 
 import json
 import re
-from contextlib import AbstractAsyncContextManager
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Any, Literal
 
 import pytest
@@ -22,7 +23,10 @@ from openbolt.auth.api_keys import ApiKeys
 from openbolt.auth.github import GitHub
 from openbolt.auth.session_store import KeyValueSessionStore
 from openbolt.auth.sessions import Sessions, public_id
+from openbolt.http import Headers
 from openbolt.protocols import OutboundRequest, OutboundResponse
+from openbolt.proxy.gateway import ModelEndpoint
+from openbolt.routing import ANY
 from openbolt.testing import PlainCipher
 from tests.handlers.building import Answer, Caller, Chatter
 from tests.handlers.scoping import ByHeaders
@@ -33,7 +37,11 @@ HER_PAGE = "her secret page"
 PARAMETER = re.compile(r"\{[^}]+\}")
 USED = re.compile(r'"lastUsedAt":[^,}]*')
 
-Thing = Literal["chat", "project", "preview", "share", "link", "key", "session", "secret", "issuer"]
+Thing = Literal[
+    "chat", "project", "preview", "share", "link", "key", "session", "secret",
+    "app token", "issuer", "upstream", "host",
+]  # fmt: skip
+NOBODYS: tuple[Thing, ...] = ("issuer", "upstream", "host")
 
 
 @frozen
@@ -45,7 +53,9 @@ class Walked:
             ``unguarded`` anybody.
         scopes: What it asks of an API key; None: it takes none. Nothing where it isn't private.
         thing: What its path names; None: nobody's in particular. (Whoever holds a ``preview`` or
-            ``link`` may read by it; an ``issuer`` is nobody's.)
+            ``link`` may read by it; what is in `NOBODYS` is the operator's, for all alike.)
+        rest: What stands for its path's further parameters, a thing of Ann's if it names one; a
+            query may follow.
         body: The JSON that its owner sends; ``{user}`` in it is who asks.
         silent: It says nothing (204) of another's thing, rather than 404.
     """
@@ -55,17 +65,20 @@ class Walked:
     thing: Thing | None = None
     body: object = None
     silent: bool = False
+    rest: Thing | str = "index.html"
 
 
-def private(
-    *scopes: Scope, thing: Thing | None = None, body: object = None, silent: bool = False
-) -> Walked:
-    return Walked("private", scopes, thing, body, silent)
+def private(*scopes: Scope, **known: Any) -> Walked:
+    return Walked("private", scopes, **known)
 
 
 SAID = {"messages": [{"role": "user", "content": "Mine"}]}
 TITLE = {"title": "Mine now"}
 NEW_KEY = {"name": "Mine", "scopes": ["chat"]}
+MODEL = "claude-sonnet-5-5"
+COUNTED = {"model": MODEL, **SAID}
+CALL = {**COUNTED, "max_tokens": 9}
+REFS = "owner/repo.git/info/refs?service=git-upload-pack"
 # What removes something comes last, and what it is part of after it.
 ROUTES: dict[str, Walked] = {
     "GET /healthz": Walked("unguarded"),
@@ -98,6 +111,15 @@ ROUTES: dict[str, Walked] = {
     "POST /api/projects/{id}/shares": private("admin", "projects", thing="project"),
     "GET /api/chats/{id}/shares": private("admin", "chat", thing="chat"),
     "POST /api/chats/{id}/shares": private("admin", "chat", thing="chat"),
+    "POST /api/projects/{id}/app-tokens": private(
+        "projects", "proxy", thing="project", body={"name": "Mine"}
+    ),
+    "GET /api/projects/{id}/app-tokens": private("projects", "proxy", thing="project"),
+    "POST /api/proxy/anthropic/v1/messages": private("proxy", body=CALL),
+    "POST /api/proxy/anthropic/v1/messages/count_tokens": private("proxy", body=COUNTED),
+    "GET /api/proxy/anthropic/v1/models": private("proxy"),
+    "ANY /api/proxy/{upstream}/{path:path}": private("proxy", thing="upstream"),
+    "ANY /api/git/{host}/{path:path}": private("proxy", thing="host", rest=REFS),
     "GET /api/auth/sessions": private("admin"),
     "GET /api/auth/keys": private("admin"),
     "POST /api/auth/keys": private("admin", "chat", body=NEW_KEY),
@@ -106,6 +128,9 @@ ROUTES: dict[str, Walked] = {
     "GET /api/preferences": private("admin"),
     "PATCH /api/preferences": private("admin", body={}),
     "GET /api/account/export": private("admin"),
+    "DELETE /api/projects/{id}/app-tokens/{token_id}": private(
+        "projects", "proxy", thing="project", rest="app token"
+    ),
     "DELETE /api/shares/{id}": private("admin", thing="share"),
     "DELETE /api/secrets/{name}": private("admin", thing="secret"),
     "DELETE /api/auth/keys/{id}": private("admin", thing="key"),
@@ -118,11 +143,31 @@ ROUTES: dict[str, Walked] = {
 }
 
 
-class NoSender:
-    """An `HttpSender` that nobody is to use: no route here needs another server."""
+@frozen
+class Elsewhere:
+    """An `HttpSender` to which a git host, an upstream and a model answer, and nobody else does."""
 
-    def send(self, request: OutboundRequest, /) -> AbstractAsyncContextManager[OutboundResponse]:
-        raise AssertionError(request.url)
+    sent: list[OutboundRequest] = field(factory=list)
+
+    @asynccontextmanager
+    async def send(self, request: OutboundRequest, /) -> AsyncGenerator[OutboundResponse]:
+        kind = KINDS[request.url.split("/")[2]]
+        self.sent.append(request)
+        yield OutboundResponse(200, Headers.of({"content-type": kind}), _once(b"{}"))
+
+
+KINDS = {
+    "upstream.example.test": "application/json",
+    "model.example.test": "application/json",
+    "git.example.test": "application/x-git-upload-pack-advertisement",
+}
+UPSTREAMS = json.dumps(
+    {"mine": {"url": "https://upstream.example.test/", "methods": ["GET", "POST"]}}
+)
+
+
+async def _once(body: bytes) -> AsyncIterator[bytes]:
+    yield body
 
 
 Way = Literal["embedded", "signed-in"]
@@ -137,15 +182,30 @@ def way(request: pytest.FixtureRequest) -> Way:
 
 @pytest.fixture
 def settings() -> Settings:
-    return Settings(trusted_origins=(ORIGIN,))
+    return Settings(
+        trusted_origins=(ORIGIN,),
+        upstreams=UPSTREAMS,
+        git_hosts=("git.example.test",),
+        model=MODEL,
+    )
 
 
 @pytest.fixture
-def app(dependencies: Dependencies, settings: Settings, way: Way) -> OpenBolt:
-    whole = evolve(dependencies, authenticator=ByHeaders(), cipher=PlainCipher())
+def elsewhere() -> Elsewhere:
+    return Elsewhere()
+
+
+@pytest.fixture
+def app(dependencies: Dependencies, settings: Settings, way: Way, elsewhere: Elsewhere) -> OpenBolt:
+    whole = evolve(
+        dependencies,
+        authenticator=ByHeaders(),
+        cipher=PlainCipher(),
+        sender=elsewhere,
+        model_endpoint=ModelEndpoint("https://model.example.test"),
+    )
     if way == "signed-in":
-        people = (GitHub("id", "secret"),)
-        whole = evolve(whole, identity_providers=people, sender=NoSender())
+        whole = evolve(whole, identity_providers=(GitHub("id", "secret"),))
     return OpenBolt(whole, settings)
 
 
@@ -185,15 +245,16 @@ class Walk:
     call: Caller
     routes: tuple[str, ...]
     credentials: Credentials
-    things: dict[Thing, str] = field(factory=dict, init=False)
+    things: dict[Thing | str, str] = field(factory=dict, init=False)
 
     def target(self, route: str, *, unknown: bool = False) -> str:
         """The route's path with Ann's id in it, or with one that nobody has."""
         template = route.partition(" ")[2]
-        thing = ROUTES[route].thing
-        name = self.things[thing] if thing else "mine"
+        known = ROUTES[route]
+        name = self.things[known.thing] if known.thing else "mine"
         first = re.sub(r"[a-z]", "z", name) if unknown else name
-        return PARAMETER.sub("index.html", PARAMETER.sub(first, template, count=1))
+        rest = self.things.get(known.rest, known.rest)
+        return PARAMETER.sub(rest, PARAMETER.sub(first, template, count=1))
 
     async def ask(
         self,
@@ -210,7 +271,7 @@ class Walk:
         if kind is not None:
             headers = {**headers, "content-type": kind}
         return await self.call(
-            route.partition(" ")[0],
+            method_of(route),
             self.target(route, unknown=unknown),
             user=None,
             json=_filled(ROUTES[route].body, user),
@@ -232,6 +293,12 @@ class Walk:
             for route in here
             if all(getattr(ROUTES[route], name) == value for name, value in wanted.items())
         ]
+
+
+def method_of(route: str) -> str:
+    """What a route is asked with: one that takes any method, with GET."""
+    method = route.partition(" ")[0]
+    return "GET" if method == ANY else method
 
 
 def _filled(body: object, user: str | None) -> object:
@@ -262,6 +329,7 @@ async def walk(
     project = f"/api/projects/{hers.project_id}"
     preview = await walk.make("POST", f"{project}/preview")
     share = await walk.make("POST", f"{project}/shares")
+    token = await walk.make("POST", f"{project}/app-tokens", {})
     key = await walk.make("POST", "/api/auth/keys", NEW_KEY)
     await walk.make("PUT", "/api/secrets/hers", {"value": "sk-hers-0123456789"})
     _, session = await sessions.start("ann")
@@ -275,7 +343,10 @@ async def walk(
         session=public_id(session),
         secret="hers",
         issuer="nobody",
+        upstream="mine",
+        host="git.example.test",
     )
+    walk.things["app token"] = token["id"]
     return walk
 
 
@@ -330,7 +401,7 @@ async def test_anothers_ids_are_not_found_on_any_route(walk: Walk) -> None:
     for route in walk.where(who="private"):
         known = ROUTES[route]
         answer = await walk.ask(route, user="bob")
-        if known.thing is None:
+        if known.thing is None or known.thing in NOBODYS:
             assert answer.status in {200, 201, 202, 204}, (route, answer.text)
         elif known.silent:
             assert (answer.status, answer.body) == (204, b""), route
@@ -389,9 +460,57 @@ async def test_no_route_takes_what_a_form_can_send(walk: Walk, kind: str) -> Non
     assert await her_things(walk) == before
 
 
+@pytest.mark.parametrize("kind", ["text/plain", "multipart/form-data; boundary=x"])
+async def test_what_goes_on_to_others_may_be_a_form_but_not_another_sites(
+    walk: Walk, elsewhere: Elsewhere, kind: str
+) -> None:
+    """The law above isn't theirs: an upstream may want forms. So no other site may even ask."""
+    own = {"origin": "http://localhost:8787", "sec-fetch-site": "same-origin"}
+    foreign = {"origin": "https://evil.example", "sec-fetch-site": "cross-site"}
+    headers = {**await walk.credentials.of("ann"), "content-type": kind}
+    forwarding = [route for route in walk.where(who="private") if route.startswith(f"{ANY} ")]
+    assert len(forwarding) == 2
+    for route in forwarding:
+        for method in ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"):
+            elsewhere.sent.clear()
+            refused = await walk.call(
+                method, walk.target(route), user=None, headers={**headers, **foreign}, content=b"x"
+            )
+            assert refused.status == 403, (route, method)
+            assert elsewhere.sent == []
+    target = walk.target("ANY /api/proxy/{upstream}/{path:path}")
+    answer = await walk.call("POST", target, user=None, headers={**headers, **own}, content=b"x")
+    assert answer.status == 200
+    assert elsewhere.sent[-1].headers.get("content-type") == kind
+
+
+async def test_what_is_forwarded_to_is_what_the_operator_named(
+    walk: Walk, elsewhere: Elsewhere
+) -> None:
+    for route in walk.where(who="private"):
+        if ROUTES[route].thing in NOBODYS:
+            elsewhere.sent.clear()
+            for user in ("ann", "bob"):
+                answer = await walk.ask(route, user=user, unknown=True)
+                assert 400 <= answer.status < 500, (route, answer.text)
+            assert elsewhere.sent == []
+
+
+async def test_no_credential_of_ours_is_forwarded(walk: Walk, elsewhere: Elsewhere) -> None:
+    for scopes in (None, "proxy"):
+        elsewhere.sent.clear()
+        for route in walk.where(who="private", scopes=("proxy",)):
+            await walk.ask(route, user="ann", scopes=scopes)
+        assert {request.url.split("/")[2] for request in elsewhere.sent} == KINDS.keys()
+        for name, value in (await walk.credentials.of("ann", scopes)).items():
+            for request in elsewhere.sent:
+                assert name not in request.headers, request.url
+                assert value not in f"{request.url}{request.headers.items}{request.body!r}"
+
+
 async def test_a_trusted_page_may_ask_every_route_and_no_other_page_any(walk: Walk) -> None:
     for route in walk.routes:
-        method = route.partition(" ")[0]
+        method = method_of(route)
         for origin in (ORIGIN, "https://evil.example", "null"):
             asked = {"origin": origin, "access-control-request-method": method}
             answer = await walk.call("OPTIONS", walk.target(route), user=None, headers=asked)
