@@ -228,7 +228,7 @@ def test_the_chosen_theme_is_kept(open_page: OpenPage) -> None:
     assert page.evaluate(theme) == "dark"
     page.reload()
     assert page.evaluate(theme) == "dark"
-    assert page.get_attribute("#theme-toggle", "aria-pressed") == "true"
+    page.wait_for_selector("#theme-toggle[aria-pressed=true]")  # once it knows who is here
 
 
 def test_the_keyboard_alone_is_enough(open_page: OpenPage) -> None:

@@ -14,24 +14,25 @@ import anthropic
 import pytest
 from attrs import evolve
 
+from openbolt import Dependencies, OpenBolt
 from openbolt.costs import ANTHROPIC_2026_11, Usage
-from openbolt.heads import KeyValueHeads, ObjectHeads
+from openbolt.graph import Graph
 from openbolt.hidden import Hidden
 from openbolt.limiting import RateLimits
 from openbolt.projects.store import ProjectStore
 from openbolt.proxy.app_token_handler import AppTokenData
 from openbolt.proxy.app_tokens import AppTokens
-from openbolt.proxy.gateway import ModelEndpoint, ModelGateway
+from openbolt.proxy.gateway import ModelEndpoint
 from openbolt.secrets import SecretStore
 from openbolt.senders.aiohttp import AiohttpSender
 from openbolt.settings import Settings
-from openbolt.testing import ManualClock, PlainCipher, SequenceTokens
+from openbolt.testing import ManualClock, PlainCipher
 from openbolt.testing.scripted import Exchange, scripted_server
-from openbolt_local.memory import MemoryKeyValueStore, MemoryObjectStore
+from openbolt_local.memory import MemoryKeyValueStore
 from openbolt_local.memory_limits import MemoryRateLimiter
 from openbolt_local.mocks import AnthropicMock, InputUsage, Reply
 from tests.handlers.building import Answer, Caller
-from tests.handlers.gatewaying import Wiring
+from tests.handlers.scoping import ByHeaders
 from tests.proxy.serving import Served, served
 
 KEY = "sk-ant-operators-0123456789"
@@ -44,60 +45,52 @@ CALL = {"model": MODEL, "max_tokens": 1000, "messages": [USER]}
 
 @pytest.fixture
 def settings() -> Settings:
-    return Settings(model=MODEL, max_tokens=64_000)
-
-
-@pytest.fixture
-def limits(clock: ManualClock) -> RateLimits:
-    limiter = MemoryRateLimiter(clock)
-    settings = Settings(rate_limits=("tokens=1000000/1h", "spend=1000000/1h"))
-    return RateLimits.of(limiter, clock, settings, accounts=limiter)
+    limits = ("tokens=1000000/1h", "spend=1000000/1h")
+    return Settings(model=MODEL, max_tokens=64_000, rate_limits=limits)
 
 
 @pytest.fixture(params=["heads in kv", "heads in objects"])
-def wiring(
+async def dependencies(
     request: pytest.FixtureRequest,
-    kv: MemoryKeyValueStore,
-    objects: MemoryObjectStore,
-    projects: ProjectStore,
-    clock: ManualClock,
-    tokens: SequenceTokens,
-    settings: Settings,
-    limits: RateLimits,
-) -> Wiring:
-    heads = KeyValueHeads(kv) if request.param == "heads in kv" else ObjectHeads(objects)
-    return Wiring(kv, heads, projects, clock, tokens, settings, limits)
-
-
-@pytest.fixture
-def app_tokens(wiring: Wiring) -> AppTokens:
-    return wiring.app_tokens
-
-
-@pytest.fixture
-def secrets(kv: MemoryKeyValueStore, clock: ManualClock, settings: Settings) -> SecretStore:
-    return SecretStore(kv, PlainCipher(), clock, settings)
-
-
-@pytest.fixture
-async def gateway(
+    dependencies: Dependencies,
     mock: AnthropicMock,
-    settings: Settings,
-    app_tokens: AppTokens,
-    secrets: SecretStore,
-    limits: RateLimits,
-) -> AsyncIterator[ModelGateway]:
-    sender = AiohttpSender()
-    endpoint = ModelEndpoint(mock.url, Hidden(KEY))
-    yield ModelGateway(sender, endpoint, settings, app_tokens, secrets, limits=limits)
+    clock: ManualClock,
+) -> AsyncIterator[Dependencies]:
+    sender, limiter = AiohttpSender(), MemoryRateLimiter(clock)
+    yield evolve(
+        dependencies,
+        atomic=dependencies.atomic if request.param == "heads in kv" else None,
+        authenticator=ByHeaders(),
+        sender=sender,
+        model_endpoint=ModelEndpoint(mock.url, Hidden(KEY)),
+        cipher=PlainCipher(),
+        limiter=limiter,
+        accounting=limiter,
+    )
     await sender.aclose()
 
 
 @pytest.fixture
-async def call(wiring: Wiring, gateway: ModelGateway) -> AsyncIterator[Caller]:
-    caller = Caller(wiring.handler(gateway))
-    yield caller
-    await caller.settle()
+def graph(dependencies: Dependencies, settings: Settings) -> Graph:
+    """The application's stores by hand."""
+    return Graph.of(dependencies, settings)
+
+
+@pytest.fixture
+def app_tokens(graph: Graph) -> AppTokens:
+    return graph.app_tokens
+
+
+@pytest.fixture
+def limits(graph: Graph) -> RateLimits:
+    assert graph.limits is not None
+    return graph.limits
+
+
+@pytest.fixture
+def secrets(graph: Graph) -> SecretStore:
+    assert graph.secrets is not None
+    return graph.secrets
 
 
 Made = Callable[..., Coroutine[Any, Any, dict[str, Any]]]
@@ -118,14 +111,15 @@ async def made(call: Caller, projects: ProjectStore) -> Made:
 
 
 @pytest.fixture
-async def app(wiring: Wiring, gateway: ModelGateway) -> AsyncIterator[Served]:
-    async with served(wiring.handler(gateway)) as app:
-        yield app
+async def site(app: OpenBolt) -> AsyncIterator[Served]:
+    """The application on a port."""
+    async with served(app) as site:
+        yield site
 
 
 @asynccontextmanager
-async def sdk(app: Served, **credentials: str) -> AsyncIterator[anthropic.AsyncAnthropic]:
-    base_url = f"{app.url}/api/proxy/anthropic"
+async def sdk(site: Served, **credentials: str) -> AsyncIterator[anthropic.AsyncAnthropic]:
+    base_url = f"{site.url}/api/proxy/anthropic"
     async with anthropic.AsyncAnthropic(base_url=base_url, max_retries=0, **credentials) as client:
         yield client
 
@@ -159,10 +153,10 @@ def cost(usage: Any) -> Decimal:
 
 @pytest.mark.parametrize("credential", ["api_key", "auth_token"])
 async def test_the_official_sdk_works_with_a_token_and_our_address(
-    app: Served, made: Made, call: Caller, mock: AnthropicMock, credential: str
+    site: Served, made: Made, call: Caller, mock: AnthropicMock, credential: str
 ) -> None:
     token = (await made())["token"]
-    async with sdk(app, **{credential: token}) as client:
+    async with sdk(site, **{credential: token}) as client:
         whole = await client.messages.create(model=MODEL, max_tokens=9000, messages=[USER])
         async with client.messages.stream(model=MODEL, max_tokens=9000, messages=[USER]) as stream:
             pieces = [piece async for piece in stream.text_stream]
@@ -182,9 +176,9 @@ async def test_the_official_sdk_works_with_a_token_and_our_address(
     assert row["reservedUsd"] == "0"
 
 
-async def test_the_sdk_raises_its_own_errors(app: Served, made: Made) -> None:
+async def test_the_sdk_raises_its_own_errors(site: Served, made: Made) -> None:
     token = (await made(maxUsd="0.000001"))["token"]
-    async with sdk(app, api_key=token) as client:
+    async with sdk(site, api_key=token) as client:
         with pytest.raises(anthropic.BadRequestError, match="model: must be one of"):
             await client.messages.create(model="other", max_tokens=10, messages=[USER])
         refused = {"role": "user", "content": "[mock:429]"}
@@ -194,16 +188,16 @@ async def test_the_sdk_raises_its_own_errors(app: Served, made: Made) -> None:
         with pytest.raises(anthropic.APIStatusError) as over:
             await client.messages.create(model=MODEL, max_tokens=10, messages=[USER])
     assert over.value.status_code == 402
-    async with sdk(app, api_key=f"obt_{'a' * 52}") as client:
+    async with sdk(site, api_key=f"obt_{'a' * 52}") as client:
         with pytest.raises(anthropic.AuthenticationError):
             await client.messages.create(model=MODEL, max_tokens=10, messages=[USER])
 
 
 async def test_a_stream_that_breaks_ends_in_an_error_that_the_sdk_raises(
-    app: Served, made: Made
+    site: Served, made: Made
 ) -> None:
     token = (await made())["token"]
-    async with sdk(app, api_key=token) as client:
+    async with sdk(site, api_key=token) as client:
         for fault in ("cut", "eof", "reset"):
             broken = {"role": "user", "content": f"[mock:{fault} after=2] Build a timer"}
             with pytest.raises(anthropic.APIStatusError, match="broke off"):
@@ -268,12 +262,12 @@ async def test_a_client_that_leaves_has_used_what_it_received(
 
 
 async def test_a_client_that_leaves_before_the_answer_has_used_what_it_asked(
-    app: Served, call: Caller, made: Made, mock: AnthropicMock, app_tokens: AppTokens
+    site: Served, call: Caller, made: Made, mock: AnthropicMock, app_tokens: AppTokens
 ) -> None:
     token = (await made())["token"]
     text = "[mock:529 delay=600] " + "x" * 4000
     body = json.dumps({**CALL, "messages": [{"role": "user", "content": text}]}).encode()
-    reader, writer = await asyncio.open_connection("127.0.0.1", app.port)
+    reader, writer = await asyncio.open_connection("127.0.0.1", site.port)
     writer.write(
         f"POST {MESSAGES} HTTP/1.1\r\nhost: localhost\r\nx-api-key: {token}\r\n"
         f"content-type: application/json\r\ncontent-length: {len(body)}\r\n\r\n".encode()
@@ -326,11 +320,11 @@ async def test_what_an_app_uses_counts_for_its_owners_limits(
 
 
 async def test_a_model_without_a_price_cannot_be_called_with_a_budget(
-    wiring: Wiring, gateway: ModelGateway, made: Made
+    dependencies: Dependencies, settings: Settings, made: Made
 ) -> None:
     token = (await made(models=[MODEL]))["token"]
-    unpriced = evolve(gateway, prices=evolve(ANTHROPIC_2026_11, prices={}))
-    answer = await asked(Caller(wiring.handler(unpriced)), token)
+    unpriced = evolve(dependencies, prices=evolve(ANTHROPIC_2026_11, prices={}))
+    answer = await asked(Caller(OpenBolt(unpriced, settings)), token)
     assert answer.error == (400, "invalid_request", "model")
 
 
@@ -349,8 +343,8 @@ async def test_the_owners_own_key_goes_before_the_operators(
 
 @pytest.mark.parametrize("stream", [True, False])
 async def test_the_key_is_in_no_answer_and_no_log(
-    wiring: Wiring,
-    gateway: ModelGateway,
+    dependencies: Dependencies,
+    settings: Settings,
     made: Made,
     caplog: pytest.LogCaptureFixture,
     stream: bool,
@@ -367,8 +361,9 @@ async def test_the_key_is_in_no_answer_and_no_log(
 
     async with scripted_server() as server:
         server.script = echo
-        other = evolve(gateway, endpoint=ModelEndpoint(server.url(), Hidden(KEY)))
-        call = Caller(wiring.handler(other))
+        endpoint = ModelEndpoint(server.url(), Hidden(KEY))
+        other = evolve(dependencies, model_endpoint=endpoint)
+        call = Caller(OpenBolt(other, settings))
         refused = await asked(call, token, stream=stream)
         passed = await asked(call, token, stream=stream)
         assert server.exchanges[1].headers.get("x-api-key") == KEY
@@ -379,7 +374,7 @@ async def test_the_key_is_in_no_answer_and_no_log(
         assert KEY not in f"{answer}"
     assert KEY not in caplog.text
     assert token not in caplog.text
-    assert KEY not in f"{other!r}"
+    assert KEY not in f"{other!r}{Graph.of(other, settings).gateway!r}"
 
 
 @pytest.mark.parametrize(
@@ -666,12 +661,10 @@ async def test_a_token_counts_for_its_owner_also_in_anothers_browser(
 
 
 async def test_an_apps_calls_are_under_the_models_rate(
-    wiring: Wiring, gateway: ModelGateway, made: Made, clock: ManualClock
+    dependencies: Dependencies, settings: Settings, made: Made
 ) -> None:
     token = (await made())["token"]
-    limiter = MemoryRateLimiter(clock)
-    limits = RateLimits.of(limiter, clock, Settings(rate_limits=("model=2/60",)), accounts=limiter)
-    call = Caller(evolve(wiring, limits=limits).handler(gateway))
+    call = Caller(OpenBolt(dependencies, evolve(settings, rate_limits=("model=2/60",))))
     statuses = [(await asked(call, token)).status for _ in range(3)]
     assert statuses == [200, 200, 429]
     refused = await asked(call, token)

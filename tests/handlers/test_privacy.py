@@ -6,6 +6,7 @@ import json
 import re
 import zipfile
 from collections.abc import AsyncIterator, Mapping
+from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +27,8 @@ from openbolt.http import Handler, Response
 from openbolt.privacy import Privacy, Receipt
 from openbolt.privacy_handler import DeleteAccount, ExportAccount
 from openbolt.projects.journal import JournalHead, JournalStore
-from openbolt.protocols import EventLogLimits
+from openbolt.protocols import EventLogLimits, OutboundRequest, OutboundResponse
+from openbolt.proxy.gateway import ModelEndpoint
 from openbolt.routing import Route, Router
 from openbolt.testing import ManualClock, PlainCipher
 from openbolt_local.memory import MemoryKeyValueStore, MemoryLeaseStore, MemoryObjectStore
@@ -50,6 +52,13 @@ class HeaderOrSignedIn:
         return Principal(name) if name else await self._signed_in.authenticate(request)
 
 
+class Nowhere:
+    """An `HttpSender` that nobody is to use: what is stored is stored without another server."""
+
+    def send(self, request: OutboundRequest, /) -> AbstractAsyncContextManager[OutboundResponse]:
+        raise AssertionError(request.url)
+
+
 @frozen
 class Whole:
     """The application, and the same stores by hand."""
@@ -60,7 +69,7 @@ class Whole:
 
     @classmethod
     def over(cls, d: Dependencies, settings: Settings) -> "Whole":
-        d = evolve(d, cipher=PlainCipher())
+        d = evolve(d, cipher=PlainCipher(), sender=Nowhere(), model_endpoint=ModelEndpoint())
         stores = Graph.of(d, settings)
         who = HeaderOrSignedIn(SignedInUsers(stores.sessions, stores.api_keys))
         handler = OpenBolt(evolve(d, authenticator=who), settings)
@@ -116,6 +125,7 @@ class Had:
     cookie: str
     key: str
     share: str
+    app_token: str
 
 
 async def use_everything(whole: Whole, call: Caller, chat: Chatter, clock: ManualClock) -> Had:
@@ -153,12 +163,18 @@ async def use_everything(whole: Whole, call: Caller, chat: Chatter, clock: Manua
     shared = await call("POST", f"{project}/shares", json={}, **ann)
     assert shared.status == 201
     assert (await call("POST", f"/api/chats/{talked.chat_id}/shares", json={}, **ann)).status == 201
+    named = {"name": f"app of a {CANARY}"}
+    app_token = await call("POST", f"{project}/app-tokens", json=named, **ann)
+    assert app_token.status == 201
     await whole.stores.chats.ask_stop(talked.chat_id, "1")
     await leave_a_wreck(whole, talked.chat_id, talked.project_id)
     deleted = await chat("Another", files={"gone.txt": f"{CANARY} again"}, **ann)
+    of_deleted = f"/api/projects/{deleted.project_id}/app-tokens"
+    assert (await call("POST", of_deleted, json=named, **ann)).status == 201
     for at in (f"/api/projects/{deleted.project_id}", f"/api/chats/{deleted.chat_id}"):
         assert (await call("DELETE", at, **ann)).status == 204
-    return Had(talked.chat_id, talked.project_id, cookie, key, shared.json["token"])
+    tokens = (shared.json["token"], app_token.json["token"])
+    return Had(talked.chat_id, talked.project_id, cookie, key, *tokens)
 
 
 async def leave_a_wreck(whole: Whole, chat_id: str, project_id: str) -> None:
@@ -212,7 +228,7 @@ async def test_after_a_deletion_every_store_is_as_if_she_had_never_come(
     assert sorted(key.partition(":")[0] for key in kept) == ["deleted", "receipt"]
     assert receipt["counts"] == {
         "chats": 1, "projects": 1, "shares": 2, "preferences": 1, "secrets": 1, "profile": 1,
-        "apiKeys": 1, "sessions": 1,
+        "apiKeys": 1, "sessions": 1, "appTokens": 2,
     }  # fmt: skip
     for file in ("same.txt", "b.txt"):
         at = f"/api/projects/{his.project_id}/files/{file}"
@@ -222,6 +238,9 @@ async def test_after_a_deletion_every_store_is_as_if_she_had_never_come(
     for headers in (cookie, bearer):
         answer = await call("GET", "/api/preferences", user=None, headers=headers)
         assert answer.error == (401, "unauthenticated", None)
+    app = {"x-api-key": had.app_token}
+    answer = await call("GET", "/api/proxy/anthropic/v1/models", user=None, headers=app)
+    assert answer.error == (401, "unauthenticated", None)
 
 
 async def test_the_receipt_proves_it_and_says_no_more(
@@ -300,7 +319,7 @@ async def test_the_archive_holds_everything_but_what_is_worth_something(
         f"chats/{had.chat_id}.json", f"chats/{had.chat_id}.md",
         f"{project}/project.json", f"{project}/files/{CANARY}.html", f"{project}/files/same.txt",
         f"{project}/files/wreck.txt", "shares.json", "secrets.json", "api-keys.json",
-        "sessions.json",
+        "sessions.json", "app-tokens.json",
     }  # fmt: skip
     assert json.loads(files["account.json"])["userId"] == ANN
     assert json.loads(files["profile.json"])["email"] == f"{CANARY}@example.com"
@@ -313,8 +332,18 @@ async def test_the_archive_holds_everything_but_what_is_worth_something(
     assert json.loads(files["secrets.json"])[0]["name"] == "github"
     assert json.loads(files["api-keys.json"])[0]["name"] == f"my {CANARY}"
     assert json.loads(files["sessions.json"])[0]["device"] == f"{CANARY} on Linux"
+    app_tokens = json.loads(files["app-tokens.json"])["appTokens"]
+    assert [row["name"] for row in app_tokens] == [f"app of a {CANARY}"] * 2
     whole_text = b"\n".join(files.values()).decode()
-    for secret in ("hunter2", had.key, had.cookie, had.share, f"grant {CANARY}", "bob"):
+    for secret in (
+        "hunter2",
+        had.key,
+        had.cookie,
+        had.share,
+        had.app_token,
+        f"grant {CANARY}",
+        "bob",
+    ):
         assert secret not in whole_text
     for name in files.keys() - {"README.txt"}:
         assert re.search(

@@ -11,6 +11,7 @@ from tests.security.attacks_input import FETCHES, INPUT, NOT_DEFENDED
 from tests.security.attacks_keys import KEYS, THINGS
 from tests.security.attacks_links import LINKS
 from tests.security.attacks_origins import ORIGINS
+from tests.security.attacks_proxy import FORWARDED
 from tests.security.attacks_rows import Attack, Edit, Layer, Open
 from tests.security.attacks_sessions import SESSIONS
 from tests.security.attacks_sign_in import SIGNING_IN
@@ -29,5 +30,6 @@ LAYERS: tuple[Layer, ...] = (
     LIMITS,
     INPUT,
     FETCHES,
+    FORWARDED,
 )
 ATTACKS: tuple[Attack, ...] = tuple(attack for layer in LAYERS for attack in layer.attacks)
