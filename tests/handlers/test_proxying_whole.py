@@ -172,19 +172,20 @@ async def test_a_token_is_revoked_by_its_owner_and_nobody_else(
     call: Caller, made: Made, people: People, projects: ProjectStore
 ) -> None:
     token = await made()
-    await projects.create("own", "bob", "Bob's")
-    for user, project, status in (
-        ("bob", "shop", 404),
-        ("bob", "own", 404),
-        ("ann", "shop", 204),
-        ("ann", "shop", 404),
+    await projects.create("his", "bob", "Bob's")
+    await projects.create("other", "ann", "Another of Ann's")
+    for user, project, status, after in (
+        ("bob", "shop", 404, 200),
+        ("bob", "his", 404, 200),
+        ("ann", "other", 404, 200),
+        ("ann", "shop", 204, 401),
+        ("ann", "shop", 404, 401),
     ):
-        assert [(await asked(call, fields)).status for fields in with_token(token["token"])] == (
-            [401, 401] if (user, status) == ("ann", 404) else [200, 200]
-        )
         target = f"/api/projects/{project}/app-tokens/{token['id']}"
         answer = await call("DELETE", target, user=None, headers=await people.browser(user))
         assert answer.status == status, (user, project)
+        for fields in with_token(token["token"]):
+            assert (await asked(call, fields)).status == after, (user, project)
 
 
 async def test_on_every_other_route_a_token_is_worth_nothing(
@@ -428,6 +429,31 @@ async def test_nothing_that_lets_anybody_in_here_goes_out(
             assert "authorization" not in seen.headers
             secret = next(iter(credentials.values())).partition("=")[2] or key
             assert secret.encode() not in seen.raw_head
+
+
+@pytest.mark.parametrize(("entry", "status"), [("http://{}", 200), ("{}", 403)])
+async def test_a_git_host_is_looked_up_once_and_checked_where_names_can_be(
+    dependencies: Dependencies,
+    settings: Settings,
+    people: People,
+    upstream: ScriptedServer,
+    entry: str,
+    status: int,
+) -> None:
+    """The name leads to this machine: only a host that was given as a URL may."""
+    host = f"git.example.test:{upstream.port}"
+    resolver = StandInResolver(default=["127.0.0.1"])
+    call = Caller(
+        OpenBolt(
+            evolve(dependencies, resolver=resolver),
+            evolve(settings, git_hosts=(entry.format(host),)),
+        )
+    )
+    target = refs(upstream).replace("127.0.0.1", "git.example.test")
+    answer = await call("GET", target, user=None, headers=await people.browser())
+    assert answer.status == status, answer.text
+    assert [name for name, _ in resolver.asked] == ["git.example.test"]
+    assert [e.headers.get("host") for e in upstream.exchanges] == [host] * (status == 200)
 
 
 @pytest.mark.parametrize("who", ["signed in", "with a key", "alone"])

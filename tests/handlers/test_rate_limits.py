@@ -33,6 +33,7 @@ from openbolt.http import (
 )
 from openbolt.limiting import RateLimits, limit_routes, rate_limited
 from openbolt.protocols import Decision, RatePolicy
+from openbolt.proxy.gateway import ModelEndpoint
 from openbolt.rate_policies import ROUTE_POLICIES
 from openbolt.routing import Route
 from openbolt.senders.aiohttp import AiohttpSender
@@ -506,11 +507,12 @@ async def test_every_route_of_the_application_has_an_entry(dependencies: Depende
         dependencies,
         cipher=PlainCipher(),
         sender=sender,
+        model_endpoint=ModelEndpoint(),
         identity_providers=[GitHub("id", "secret")],
     )
     routes = OpenBolt(whole).routes
     await sender.aclose()
-    assert len(routes) > 45
+    assert len(routes) > 53
     assert {f"{route.method} {route.template}" for route in routes} <= ROUTE_POLICIES.keys()
 
 

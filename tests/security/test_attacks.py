@@ -31,8 +31,8 @@ def generated() -> str:
     taken = sum(1 for attack in ATTACKS if attack.without)
     end = (
         f"These are {len(ATTACKS)} attacks; the defences against {taken} of them are taken out, "
-        "one after another, by `python -m tests.security.mutations`. The rest are stopped by something "
-        "that isn't there (a route, a place that is read), by a browser or by the provider."
+        "one after another, by `python -m tests.security.mutations`. The rest are stopped by "
+        "something that isn't there (a route, a place that is read), a browser or the provider."
     )
     parts.append(f"\n{_wrapped(end)}")
     return "".join(parts)
