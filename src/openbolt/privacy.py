@@ -72,6 +72,7 @@ chats/             each chat as JSON (with everything) and as Markdown (to be re
 projects/          each project: its current files, and in project.json a list of its versions
 shares.json        links that let others read a project or a chat, without the links themselves
 secrets.json       names and dates of stored secrets, without the secrets
+app-tokens.json    names, budgets and dates of app tokens, without the tokens
 api-keys.json      names and dates of API keys, without the keys
 sessions.json      browsers that are signed in
 MISSING.txt        only if something that is stored couldn't be read: what, and why

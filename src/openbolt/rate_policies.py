@@ -141,7 +141,6 @@ _TABLE: dict[tuple[str, ...], str] = {
         GET /api/shared/{token}
         GET /api/shared/{token}/export
         GET /api/shared/{token}/files/{path:path}
-        GET /api/shared/{token}/export
     """,
     ("previews",): """
         GET /preview/{token}
