@@ -348,6 +348,13 @@ def bench(session: nox.Session) -> None:
 
 
 @nox.session(default=False)
+def mutations(session: nox.Session) -> None:
+    """Take each defence out of a copy of the source, and see its test fail."""
+    _install(session, "test", "frameworks")
+    session.run("python", "-m", "tests.security.mutations", *session.posargs)
+
+
+@nox.session(default=False)
 def serve(session: nox.Session) -> None:
     """Serve the example app; options go after `--`, as in `nox -s serve -- --reload`."""
     session.install("-e", ".[server]")
