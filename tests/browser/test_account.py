@@ -92,7 +92,7 @@ def test_signing_in_leads_to_the_builder_and_a_session_of_this_browser(
     page.wait_for_selector("#panel-preview iframe:not(.loading)")
     page.reload()
     page.wait_for_selector(REPLY)
-    assert page.inner_text("#account-button .account-name") == "Octavia Moss"
+    assert page.inner_text("#account-button .account-name") == "Octo Example"
 
     open_settings(page, "sessions")
     rows = page.locator("#settings-panel .settings-item")
@@ -203,7 +203,7 @@ def test_another_person_at_the_same_browser_sees_nothing_of_the_first(visit: Vis
     page.wait_for_selector("#alert", state="visible")
     assert "does not exist" in page.inner_text("#alert")
     assert page.locator(REPLY).count() == 0
-    assert "Octavia" not in page.content()
+    assert "Octo Example" not in page.content()
 
 
 def test_a_second_sign_in_as_somebody_else_takes_over_every_tab(visit: Visit) -> None:
@@ -214,8 +214,8 @@ def test_a_second_sign_in_as_somebody_else_takes_over_every_tab(visit: Visit) ->
     second.goto(page.url.partition("#")[0] + "api/auth/github/login")
     second.check("input[name=login][value=hubot]")
     second.click("button[value=authorize]")
-    second.wait_for_selector("#account-button:has-text('Hu Bot')")
-    page.wait_for_selector("#account-button:has-text('Hu Bot')")
+    second.wait_for_selector("#account-button:has-text('Hubot Example')")
+    page.wait_for_selector("#account-button:has-text('Hubot Example')")
     assert page.locator(REPLY).count() == 0
 
 
