@@ -210,6 +210,7 @@ def test_dumb_http_asks_without_a_service_and_is_not_found() -> None:
         "owner/%2e%2e/x/info/refs",
         "owner/%252e%252e/x/info/refs",
         "owner\\repo/info/refs",
+        "owner/repo//info/refs",
         "owner/re\r\npo/info/refs",
         "owner/re\x00po/info/refs",
         "owner/..;x/repo/info/refs",

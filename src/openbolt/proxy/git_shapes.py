@@ -153,6 +153,7 @@ class GitRequest:
                 f"This address takes {method}.", allowed=(method, "OPTIONS")
             )
         tail = f"/info/refs?service={service}" if asks else f"/{service}"
+        checked_path(request.path_params["path"])  # whole: a slash could end the repository's part
         url = f"{origin}/{quote(checked_path(repository), safe=_SAFE)}{tail}"
         fields = _exchange_fields(request, service) if not asks else {"accept": "*/*"}
         protocol = request.headers.get("git-protocol") or ""
