@@ -176,7 +176,9 @@ def github() -> Iterator[GitHubMock]:
             name=name,
             emails=[GitHubEmail(f"{login}@example.com", primary=True)],
         )
-        for number, (login, name) in enumerate([("octo", "Octo Example"), ("hubot", "Hubot Example")], 1)
+        for number, (login, name) in enumerate(
+            [("octo", "Octo Example"), ("hubot", "Hubot Example")], 1
+        )
     ]
     with GitHubMock.in_thread([app], people) as mock:
         yield mock
