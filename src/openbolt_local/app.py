@@ -177,8 +177,9 @@ async def _open_model(settings: Settings, stack: AsyncExitStack) -> _Model:
     base_url = settings.anthropic_base_url or "https://api.anthropic.com"
     key = settings.anthropic_api_key or ""
     provider = AnthropicProvider(api_key=key, base_url=base_url)
-    await _hold(provider, stack)
+    stack.push_async_callback(provider.aclose)
     if not uses_mock(settings):
+        _warm_up(provider, stack)
         return _Model(provider, ModelEndpoint(base_url, Hidden(key) if key else None))
     # Here, since only the mock needs h11.
     from openbolt_local.mocks import LIVELY, AnthropicMock
@@ -186,16 +187,14 @@ async def _open_model(settings: Settings, stack: AsyncExitStack) -> _Model:
     mock = AnthropicMock(delta_interval=LIVELY, record_limit=16)
     await stack.enter_async_context(mock)
     stand_in = AnthropicProvider(api_key="mock", base_url=mock.url)
-    await _hold(stand_in, stack)
+    stack.push_async_callback(stand_in.aclose)
+    _warm_up(stand_in, stack)
     endpoint = ModelEndpoint(mock.url, Hidden("mock"), own_key_url=base_url)
     return _Model(OwnKeyProvider(stand_in, provider), endpoint)
 
 
-async def _hold(provider: AnthropicProvider, stack: AsyncExitStack) -> None:
-    """Close a provider in the end, and import the SDK, which takes a second: beside the start, not
-    before the first reply.
-    """
-    stack.push_async_callback(provider.aclose)
+def _warm_up(provider: AnthropicProvider, stack: AsyncExitStack) -> None:
+    """Import the SDK, which takes a second: beside the start, not before the first reply."""
     warming = asyncio.create_task(provider.warm_up())
 
     async def settle() -> None:
