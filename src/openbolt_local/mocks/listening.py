@@ -10,7 +10,7 @@ import contextlib
 import threading
 from collections.abc import Callable, Coroutine, Generator
 from types import TracebackType
-from typing import Protocol, TypeVar
+from typing import Protocol, Self, TypeVar
 
 from openbolt_local.mocks.connection import Connection
 
@@ -75,6 +75,38 @@ class Listener:
             self.open_connections -= 1
             self._tasks.discard(task)
             writer.close()
+
+
+class Listening:
+    """What every mock is: something that listens while it is entered.
+
+    A subclass sets ``_listener`` when it is made.
+    """
+
+    _listener: Listener
+
+    @property
+    def url(self) -> str:
+        """Where it listens, as a base URL without a path; known once it has started."""
+        return self._listener.url
+
+    @property
+    def open_connections(self) -> int:
+        """How many connections are open now."""
+        return self._listener.open_connections
+
+    async def __aenter__(self) -> Self:
+        await self._listener.start()
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+        /,
+    ) -> None:
+        await self._listener.stop()
 
 
 class _Server(Protocol):

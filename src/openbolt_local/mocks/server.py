@@ -13,7 +13,6 @@ import threading
 from collections import deque
 from collections.abc import Callable, Coroutine, Generator, Iterable, Mapping
 from datetime import UTC, datetime, timedelta
-from types import TracebackType
 from typing import Self, TypedDict, Unpack
 
 from attrs import define
@@ -27,7 +26,7 @@ from openbolt_local.mocks.connection import (
     ReceivedRequest,
 )
 from openbolt_local.mocks.faults import STATUSES, Directive
-from openbolt_local.mocks.listening import Listener, running_in_thread, unless_gone
+from openbolt_local.mocks.listening import Listener, Listening, running_in_thread, unless_gone
 from openbolt_local.mocks.reply import Emission, Reply, plan_emission
 from openbolt_local.mocks.streaming import ENDINGS, send_stream, send_whole, send_wrong_page
 from openbolt_local.mocks.tokens import PromptCache, count_input
@@ -69,7 +68,7 @@ class _Waiter:
     future: asyncio.Future[None]
 
 
-class AnthropicMock:
+class AnthropicMock(Listening):
     """A server that speaks the Anthropic Messages API, without a model behind it.
 
     Args:
@@ -118,30 +117,7 @@ class AnthropicMock:
         """The port it listens on; known once it has started."""
         return self._listener.port
 
-    @property
-    def url(self) -> str:
-        """Where it listens, as a base URL without a path; known once it has started."""
-        return self._listener.url
-
-    @property
-    def open_connections(self) -> int:
-        """How many connections are open now."""
-        return self._listener.open_connections
-
     # Running
-
-    async def __aenter__(self) -> Self:
-        await self._listener.start()
-        return self
-
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-        /,
-    ) -> None:
-        await self._listener.stop()
 
     @classmethod
     @contextlib.contextmanager

@@ -10,7 +10,6 @@ import contextlib
 import itertools
 from collections import deque
 from collections.abc import Collection, Generator, Iterable
-from types import TracebackType
 from typing import Self, TypedDict, Unpack
 from urllib.parse import urlsplit
 
@@ -31,7 +30,7 @@ from openbolt_local.mocks.github.pages import message_page
 from openbolt_local.mocks.github.profiles import AVATAR, AVATARS
 from openbolt_local.mocks.github.registry import Directory, GitHubAccount, GitHubApp
 from openbolt_local.mocks.github.web import ACCESS_TOKEN, AUTHORIZE, Decision, Web
-from openbolt_local.mocks.listening import Listener, running_in_thread, unless_gone
+from openbolt_local.mocks.listening import Listener, Listening, running_in_thread, unless_gone
 
 
 class GitHubOptions(TypedDict, total=False):
@@ -47,7 +46,7 @@ class GitHubOptions(TypedDict, total=False):
     record_limit: int
 
 
-class GitHubMock:
+class GitHubMock(Listening):
     """GitHub's web flow and its API, both below `url` as on GitHub Enterprise Server.
 
     Args:
@@ -98,30 +97,7 @@ class GitHubMock:
         for account in accounts:
             self.put_account(account)
 
-    @property
-    def url(self) -> str:
-        """Where it listens, as a base URL without a path; known once it has started."""
-        return self._listener.url
-
-    @property
-    def open_connections(self) -> int:
-        """How many connections are open now."""
-        return self._listener.open_connections
-
     # Running
-
-    async def __aenter__(self) -> Self:
-        await self._listener.start()
-        return self
-
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-        /,
-    ) -> None:
-        await self._listener.stop()
 
     @classmethod
     @contextlib.contextmanager
