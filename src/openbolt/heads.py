@@ -36,8 +36,8 @@ class HeadStore(Protocol):
         """The head; None if there is none, or could be none under such a name."""
         ...
 
-    async def swap(self, name: str, data: bytes, /, *, seen: Head | None) -> bool:
-        """Write if the head is still as ``seen`` (None: absent); whether it was."""
+    async def swap(self, name: str, data: bytes, /, *, seen: Head | None) -> Head | None:
+        """Write if the head is still as ``seen`` (None: absent): the new head; None if it isn't."""
         ...
 
     async def discard(self, name: str, /) -> None: ...
@@ -56,8 +56,9 @@ class KeyValueHeads:
             return None
         return None if data is None else Head(data, data)
 
-    async def swap(self, name: str, data: bytes, /, *, seen: Head | None) -> bool:
-        return await self.kv.replace(name, data, expected=seen.data if seen else None)
+    async def swap(self, name: str, data: bytes, /, *, seen: Head | None) -> Head | None:
+        done = await self.kv.replace(name, data, expected=seen.data if seen else None)
+        return Head(data, data) if done else None
 
     async def discard(self, name: str, /) -> None:
         await self.kv.delete(name)
@@ -82,11 +83,11 @@ class ObjectHeads:
             await opened.body.aclose()
         return Head(data, opened.info.etag)
 
-    async def swap(self, name: str, data: bytes, /, *, seen: Head | None) -> bool:
+    async def swap(self, name: str, data: bytes, /, *, seen: Head | None) -> Head | None:
         fresh: Literal["*"] | None = "*" if seen is None else None
         match = str(seen.version) if seen else None
         try:
-            await self.objects.put(
+            info = await self.objects.put(
                 name,
                 data,
                 content_type="application/json",
@@ -94,8 +95,8 @@ class ObjectHeads:
                 if_none_match=fresh,
             )
         except PreconditionFailedError:
-            return False
-        return True
+            return None
+        return Head(data, info.etag)
 
     async def discard(self, name: str, /) -> None:
         await self.objects.delete(name)

@@ -11,7 +11,7 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal
 
-from attrs import asdict, evolve, field, frozen
+from attrs import evolve, field, frozen
 
 from openbolt.access import Action, Asker, Resource, acting_as, can, no_such, require
 from openbolt.errors import ConflictError, NotFoundError
@@ -74,7 +74,17 @@ class Chat:
 
     def to_bytes(self) -> bytes:
         """As the head holds it."""
-        return _to_json(asdict(self, recurse=False)).encode("utf-8", "surrogatepass")
+        data = {
+            "id": self.id,
+            "owner": self.owner,
+            "project_id": self.project_id,
+            "title": self.title,
+            "created_at": self.created_at,
+            "updated_at": self.updated_at,
+            "order": self.order,
+            "turn": self.turn,
+        }
+        return _to_json(data).encode("utf-8", "surrogatepass")
 
     @classmethod
     def from_bytes(cls, raw: bytes) -> Chat:
@@ -82,6 +92,14 @@ class Chat:
         data: dict[str, Any] = json.loads(raw)
         data["order"] = tuple(data["order"])
         return cls(**data)
+
+
+@frozen
+class _Read:
+    """A chat, and the head that it was read from."""
+
+    head: Head
+    chat: Chat
 
 
 @frozen
@@ -94,8 +112,8 @@ class ChatStore:
 
     async def find(self, chat_id: str, /) -> Chat | None:
         """Whoever's chat this is."""
-        head = await self.heads.load(_head_key(chat_id))
-        return Chat.from_bytes(head.data) if head else None
+        found = await self._read(chat_id)
+        return None if found is None else found.chat
 
     async def load(self, chat_id: str, /, *, owner: Asker, to: Action = "read") -> Chat:
         """A chat of whoever asks, if they may do this with it.
@@ -132,24 +150,22 @@ class ChatStore:
         Raises:
             ConflictError: A new chat's id was taken meanwhile.
         """
-        head = await self.heads.load(_head_key(chat.id))
-        if head is not None and Chat.from_bytes(head.data).owner != chat.owner:
+        seen_head = await self._read(chat.id)
+        if seen_head is not None and seen_head.chat.owner != chat.owner:
             raise ConflictError("There is a chat with this id.")
         if message is not None:
             await self.write(chat.id, message)
         now = self.clock.now()
         await self.kv.set(_owner_key(chat.owner, chat.id), b"")
 
-        def change(raw: bytes | None) -> bytes:
-            current = chat if raw is None else Chat.from_bytes(raw)
+        def change(stored: Chat | None) -> Chat:
+            current = stored or chat
             if current.owner != chat.owner:
                 raise ConflictError("There is a chat with this id.")
             order = chat.order if seen is None else _merged(current.order, chat.order, seen)
-            return evolve(current, order=order, turn=chat.turn, updated_at=now).to_bytes()
+            return evolve(current, order=order, turn=chat.turn, updated_at=now)
 
-        raw = await move_head(self.heads, _head_key(chat.id), change, seen=head)
-        assert raw is not None
-        return Chat.from_bytes(raw)
+        return await self._move(chat.id, change, seen=seen_head)
 
     async def add(self, chat_id: str, message: Message, /, *, title: str | None = None) -> None:
         """Append a message; a second time changes nothing.
@@ -157,10 +173,10 @@ class ChatStore:
         Raises:
             NotFoundError: The chat was deleted meanwhile.
         """
-        head = await self.heads.load(_head_key(chat_id))
-        if head is None:
+        seen = await self._read(chat_id)
+        if seen is None:
             raise no_such("chat")
-        if message.id in Chat.from_bytes(head.data).order:
+        if message.id in seen.chat.order:
             return
         await self.write(chat_id, message)
 
@@ -169,7 +185,7 @@ class ChatStore:
             return evolve(chat, order=order, title=title or chat.title, updated_at=self.clock.now())
 
         try:
-            await self._change(chat_id, change, seen=head)
+            await self._change(chat_id, change, seen=seen)
         except NotFoundError:
             await self.kv.delete(_message_key(chat_id, message.id))
             raise
@@ -215,22 +231,55 @@ class ChatStore:
         chat_id: str,
         change: Callable[[Chat], Chat],
         *,
-        seen: Head | Literal["unread"] = "unread",
+        seen: _Read | Literal["unread"] = "unread",
     ) -> Chat:
-        def on_bytes(raw: bytes | None) -> bytes:
-            if raw is None:
+        def known(chat: Chat | None) -> Chat:
+            if chat is None:
                 raise no_such("chat")
-            return change(Chat.from_bytes(raw)).to_bytes()
+            return change(chat)
 
-        raw = await move_head(self.heads, _head_key(chat_id), on_bytes, seen=seen)
-        assert raw is not None
-        return Chat.from_bytes(raw)
+        return await self._move(chat_id, known, seen=seen)
+
+    async def _move(
+        self,
+        chat_id: str,
+        change: Callable[[Chat | None], Chat],
+        *,
+        seen: _Read | Literal["unread"] | None,
+    ) -> Chat:
+        """`move_head` of a chat that was read as ``seen``."""
+        changed: Chat | None = None
+
+        def on_bytes(raw: bytes | None) -> bytes:
+            nonlocal changed
+            if isinstance(seen, _Read) and raw is seen.head.data:
+                changed = change(seen.chat)
+            else:
+                changed = change(None if raw is None else Chat.from_bytes(raw))
+            return changed.to_bytes()
+
+        head = seen.head if isinstance(seen, _Read) else seen
+        await move_head(self.heads, _head_key(chat_id), on_bytes, seen=head)
+        assert changed is not None
+        return changed
+
+    async def _read(self, chat_id: str) -> _Read | None:
+        head = await self.heads.load(_head_key(chat_id))
+        return None if head is None else _Read(head, Chat.from_bytes(head.data))
 
     async def write(self, chat_id: str, message: Message, /) -> None:
         """Store a message that no head names yet."""
-        # Parts are JSON already: to look for attrs values in them costs more than to write them.
-        data = _to_json(asdict(message, recurse=False)).encode("utf-8", "surrogatepass")
-        await self.kv.set(_message_key(chat_id, message.id), data)
+        data = {
+            "id": message.id,
+            "role": message.role,
+            "created_at": message.created_at,
+            "parts": message.parts,
+            "raw": message.raw,
+            "status": message.status,
+            "metadata": message.metadata,
+        }
+        raw = _to_json(data).encode("utf-8", "surrogatepass")
+        await self.kv.set(_message_key(chat_id, message.id), raw)
 
 
 def _merged(current: Sequence[str], wanted: Sequence[str], seen: Sequence[str]) -> tuple[str, ...]:

@@ -68,6 +68,8 @@ async def choose_files(
             it is now in the last one that writes it isn't repeated.
         budget: Estimated tokens.
     """
+    if not manifest.files:
+        return Context(version=manifest.number)
     heading = estimate_tokens(_HEADING)
     shown: list[str] = []
     included: list[str] = []

@@ -144,8 +144,7 @@ class StartTurn:
             stored = list(await runner.chats.messages(chat))
             history, message = _continue_history(stored, submission, self.tokens)
         seen = None if is_new else chat.order
-        chat = evolve(chat, order=tuple(m.id for m in history))
-        chat, base, new_project = await self._project(submission, chat, asker)
+        project_id, base, new_project = await self._project(submission, chat, asker)
         context = await self._context(submission, history, base)
         turn_id = self.tokens.token()
         model_request = ModelRequest(
@@ -157,7 +156,12 @@ class StartTurn:
         )
         return TurnPlan(
             turn_id,
-            evolve(chat, turn=turn_id),
+            evolve(
+                chat,
+                project_id=project_id,
+                order=tuple([m.id for m in history]),
+                turn=turn_id,
+            ),
             model_request,
             base,
             submission.mode,
@@ -170,8 +174,8 @@ class StartTurn:
 
     async def _project(
         self, submission: Submission, chat: Chat, asker: Principal
-    ) -> tuple[Chat, Manifest, str | None]:
-        """The chat with its project, the version it starts from, and a title if it is new.
+    ) -> tuple[str, Manifest, str | None]:
+        """The id of the chat's project, the version it starts from, and a title if it is new.
 
         Whoever may write a chat may build in its project; to begin in another one takes the right
         to that.
@@ -183,12 +187,9 @@ class StartTurn:
             except NotFoundError:
                 if await projects.exists(chat.project_id):
                     raise
-                return (
-                    chat,
-                    Manifest.empty(),
-                    chat.title,
-                )  # it was deleted: begin again under its id
-            return chat, await projects.manifest(project), None
+                # It was deleted: begin again under its id.
+                return chat.project_id, Manifest.empty(), chat.title
+            return chat.project_id, await projects.manifest(project), None
         wanted = submission.project_id
         if wanted is not None:
             try:
@@ -197,9 +198,8 @@ class StartTurn:
                 if await projects.exists(wanted):
                     wanted = None
             else:
-                return evolve(chat, project_id=wanted), await projects.manifest(project), None
-        project_id = wanted or self.tokens.token()
-        return evolve(chat, project_id=project_id), Manifest.empty(), chat.title
+                return wanted, await projects.manifest(project), None
+        return wanted or self.tokens.token(), Manifest.empty(), chat.title
 
     async def _context(
         self, submission: Submission, history: list[Message], base: Manifest

@@ -14,7 +14,7 @@ from typing import Literal
 
 __all__ = ["EndReason", "RunningTurn", "RunningTurns"]
 
-EndReason = Literal["stopped", "abandoned", "silent", "late", "broken"]
+EndReason = Literal["stopped", "abandoned", "silent", "late", "broken", "interrupted"]
 
 
 class RunningTurn:
@@ -30,6 +30,7 @@ class RunningTurn:
         self._readers = 0
         self._scope: asyncio.Timeout | None = None
         self._timer: asyncio.TimerHandle | None = None
+        self._is_held = False
         self._settling = False
         self.ends = ExitStack()
 
@@ -38,9 +39,25 @@ class RunningTurn:
         if self._settling or self.reason is not None:
             return False
         self.reason = reason
+        if not self._is_held:
+            self._cancel()
+        return True
+
+    def hold(self) -> None:
+        """From now on `end` only takes effect when the runner lets go."""
+        self._is_held = True
+        if self._scope is not None and self.reason is not None:
+            self._scope.reschedule(None)
+
+    def let_go(self) -> None:
+        """Undo `hold`: what was ended meanwhile ends with the next turn of the event loop."""
+        self._is_held = False
+        if self.reason is not None:
+            self._cancel()
+
+    def _cancel(self) -> None:
         if self._scope is not None:
             self._scope.reschedule(0)
-        return True
 
     def attach(self) -> None:
         """A reader has come."""
@@ -66,7 +83,7 @@ class RunningTurn:
         self._scope = scope
         try:
             if self.reason is not None:
-                scope.reschedule(0)
+                self._cancel()
             yield
         finally:
             self._scope = None

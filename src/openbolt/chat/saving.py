@@ -13,7 +13,7 @@ from openbolt.chat.messages import Mode
 from openbolt.errors import InvalidRequestError
 from openbolt.projects.journal import JournalHead, JournalStore
 from openbolt.projects.paths import normalize_path
-from openbolt.projects.store import FileEntry, Manifest, ProjectStore
+from openbolt.projects.store import FileEntry, Manifest, Project, ProjectStore
 from openbolt.settings import Settings
 
 __all__ = ["FileSaver"]
@@ -71,8 +71,12 @@ class FileSaver:
             return f"over {self._settings.max_files_per_turn} files (max_files_per_turn)"
         return None
 
-    async def commit(self, title: str, /) -> list[TurnEvent]:
-        """Make the turn's version; says for each file which version it is in."""
+    async def commit(self, title: str, /, *, seen: Project | None = None) -> list[TurnEvent]:
+        """Make the turn's version; says for each file which version it is in.
+
+        Args:
+            seen: The project, if the turn has made it.
+        """
         if not self._entries:
             return []
         done = await self._projects.commit(
@@ -81,6 +85,7 @@ class FileSaver:
             base=self._base,
             note=title,
             title=title if title and self._base.number == 0 else None,
+            seen=seen,
         )
         said: list[TurnEvent] = [
             _said(path, "saved", version=done.manifest.number) for path in self._entries

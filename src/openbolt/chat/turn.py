@@ -16,13 +16,14 @@ from collections import deque
 from collections.abc import Coroutine, Sequence
 from contextlib import AsyncExitStack, suppress
 from decimal import Decimal
-from typing import Any
+from typing import Any, cast
 
 from attrs import evolve, field, frozen
 
 from openbolt.chat import events
 from openbolt.chat.assembly import FileReady, Output, ReplyAssembler
 from openbolt.chat.context import Context
+from openbolt.chat.keeping import Keeper
 from openbolt.chat.messages import Mode
 from openbolt.chat.parts import PartsBuilder
 from openbolt.chat.prompt import CONTINUE
@@ -39,7 +40,7 @@ from openbolt.errors import (
 from openbolt.history import Chat, ChatStore, Message, MessageStatus
 from openbolt.model import ModelMessage, ModelRequest, StopReason
 from openbolt.projects.journal import JournalHead, JournalStore
-from openbolt.projects.store import Manifest, ProjectStore
+from openbolt.projects.store import Manifest, Project, ProjectStore
 from openbolt.protocols import (
     Clock,
     EventLog,
@@ -55,8 +56,6 @@ from openbolt.settings import Settings
 __all__ = ["TurnPlan", "TurnRunner"]
 
 _log = logging.getLogger("openbolt.chat")
-_CHECKPOINT = 0.25  # seconds of text that a crash may cost
-_LOOK = 0.5  # seconds between looks for a stop that came in to another process
 _FINISH: dict[StopReason, events.FinishReason] = {
     "end_turn": "stop",
     "stop_sequence": "stop",
@@ -130,10 +129,10 @@ class TurnRunner:
         turn = _Turn(self, plan, lease, handle, started)
         try:
             with self.running.enter(plan.turn_id, handle):
-                await turn.run()
+                await _run_to_end(turn, handle)
         finally:
             try:
-                await turn.release()
+                await turn.keeper.release()
             finally:
                 if not started.done():
                     started.set_exception(
@@ -141,6 +140,20 @@ class TurnRunner:
                         or ConflictError("The reply was stopped before it began.", code="stopped")
                     )
                     started.exception()  # nobody may be waiting any more
+
+
+async def _run_to_end(turn: _Turn, handle: RunningTurn) -> None:
+    """Run a turn in a task of its own, which a cancellation only ends as a stop does.
+
+    A second cancellation reaches it.
+    """
+    work = asyncio.create_task(turn.run())
+    try:
+        await asyncio.shield(work)
+    except asyncio.CancelledError:
+        handle.end("interrupted")
+        await work
+        raise
 
 
 class _Turn:
@@ -155,8 +168,6 @@ class _Turn:
         started: asyncio.Future[None],
     ) -> None:
         self.failure: OpenBoltError | None = None
-        self._lease: Lease | None = lease
-        self._fence = lease.fence
         self._r = runner
         self._plan = plan
         self._handle = handle
@@ -174,36 +185,29 @@ class _Turn:
         self._saver = FileSaver(
             runner.projects, runner.journals, self._journal, plan.base, plan.mode, runner.settings
         )
-        self._begun = False
+        self.keeper = Keeper(
+            lease,
+            self._journal,
+            self._assembler,
+            handle,
+            leases=runner.leases,
+            journals=runner.journals,
+            chats=runner.chats,
+            log=runner.log,
+            clock=runner.clock,
+            settings=runner.settings,
+        )
         self._founded = plan.new_project is None
-        self._cancelled = False
+        self._project: Project | None = None
         self._pending: deque[Output] = deque()
-        self._checkpoints = 0
-        self._owed = ""
-        now = runner.clock.monotonic()
-        self._began_at = self._alive_at = self._said_at = self._renewed_at = self._looked_at = now
-
-    async def release(self) -> None:
-        """Give the chat's lease back; the first call does."""
-        lease, self._lease = self._lease, None
-        if lease is not None:
-            await self._r.leases.release(lease)
 
     async def run(self) -> None:
-        keeper = asyncio.create_task(self._keep())
+        self.keeper.start()
         try:
             status, last = await self._pump_to_end()
         finally:
-            keeper.cancel()
-        await _undisturbed(self._end(keeper, status, last))
-        if self._cancelled:
-            raise asyncio.CancelledError
-
-    async def _end(
-        self, keeper: asyncio.Task[None], status: MessageStatus, last: events.TurnEvent
-    ) -> None:
-        await asyncio.gather(keeper, return_exceptions=True)
-        if self._begun:
+            await self.keeper.stop()
+        if self.keeper.begun:
             await self._settle(status, last)
 
     async def _pump_to_end(self) -> tuple[MessageStatus, events.TurnEvent]:
@@ -213,10 +217,6 @@ class _Turn:
                     await self._pump()
         except OpenBoltError as exc:
             return self._failed(exc)
-        except asyncio.CancelledError:
-            # The process is shutting down: keep what came, then go.
-            self._cancelled = True
-            return "interrupted", events.TurnAborted()
         except Exception as exc:
             if isinstance(exc, TimeoutError) and self._handle.reason is not None:
                 return self._ended_from_outside()
@@ -237,19 +237,21 @@ class _Turn:
             case "late":
                 seconds = self._r.settings.turn_timeout
                 return self._failed(self._timed_out(f"The reply took over {seconds:g} seconds"))
-            case "broken" if self.failure is not None:
-                return self._failed(self.failure)
+            case "broken" if self.keeper.failure is not None:
+                return self._failed(self.keeper.failure)
+            case "interrupted":
+                return "interrupted", events.TurnAborted()
             case _:
                 return "stopped", events.TurnAborted()
 
     def _timed_out(self, what: str) -> UpstreamTimeoutError:
         return UpstreamTimeoutError(
-            f"{what}; what came so far is kept." if self._begun else f"{what}."
+            f"{what}; what came so far is kept." if self.keeper.begun else f"{what}."
         )
 
     def _failed(self, error: OpenBoltError) -> tuple[MessageStatus, events.TurnEvent]:
         self.failure = error
-        if self._begun:
+        if self.keeper.begun:
             _log.warning("turn %s failed: %s", self._plan.turn_id, error)
         return "failed", events.TurnFailed(error.public_message, error.code)
 
@@ -261,7 +263,9 @@ class _Turn:
             try:
                 await self._stream(request)
             except UpstreamError as exc:
-                if not (self._begun and exc.retryable and recoveries < settings.max_recoveries):
+                if not (
+                    self.keeper.begun and exc.retryable and recoveries < settings.max_recoveries
+                ):
                     raise
                 recoveries += 1
                 await self._recover(recoveries, exc)
@@ -286,17 +290,17 @@ class _Turn:
 
     async def _stream(self, request: ModelRequest) -> None:
         """One model call, read to its end and closed."""
-        limit = self._r.settings.max_reply_bytes
+        limit, keeper = self._r.settings.max_reply_bytes, self.keeper
         monotonic = self._r.clock.monotonic
         async with self._r.provider.stream(request) as batches:
-            self._alive_at = monotonic()
-            if not self._begun:
-                await _undisturbed(self._begin())
+            keeper.alive_at = monotonic()
+            if not keeper.begun:
+                await self._undisturbed(self._begin())
             async for batch in batches:
-                self._alive_at = monotonic()
+                keeper.alive_at = monotonic()
                 await self._emit(self._assembler.feed(batch))
                 if not self._founded:
-                    await _undisturbed(self._found())
+                    await self._undisturbed(self._found())
                 if self._assembler.size > limit:
                     raise OpenBoltError(
                         f"The reply is over {limit} bytes; what came so far is kept.",
@@ -313,9 +317,9 @@ class _Turn:
         _log.info("turn %s asks on after: %s", self._plan.turn_id, exc)
         data = {"kind": "recovery", "message": "The connection to the model broke; asking on."}
         await self._say([events.DataPart("notice", f"recovery-{attempt}", data)])
-        self._alive_at = self._r.clock.monotonic()
+        self.keeper.alive_at = self._r.clock.monotonic()
         await self._r.clock.sleep(wait)
-        self._alive_at = self._r.clock.monotonic()
+        self.keeper.alive_at = self._r.clock.monotonic()
 
     def _continued(self, request: ModelRequest) -> ModelRequest:
         """The request that asks on; the same one if the segment said nothing."""
@@ -339,7 +343,7 @@ class _Turn:
             await r.chats.write(plan.chat.id, message)
         await r.chats.begin(plan.chat, plan.message, seen=plan.seen)
         await r.log.open(plan.turn_id)
-        self._begun = True
+        self.keeper.begun = True
         chat = plan.chat
         opening: list[events.TurnEvent] = [
             events.TurnStarted(plan.turn_id, chat.id, chat.project_id),
@@ -361,16 +365,27 @@ class _Turn:
         chat, title = self._plan.chat, self._plan.new_project
         if title is not None:
             try:
-                await self._r.projects.create(chat.project_id, chat.owner, title)
+                made = await self._r.projects.create(chat.project_id, chat.owner, title)
+                self._project = made
             except ConflictError:
                 # Another chat's first turn was quicker; somebody else's project is not found.
                 await self._r.projects.load(chat.project_id, owner=chat.owner)
 
+    async def _undisturbed(self, step: Coroutine[Any, Any, None]) -> None:
+        """Do all of a step even if the turn is ended meanwhile; the end comes after it."""
+        self._handle.hold()
+        try:
+            await step
+        finally:
+            self._handle.let_go()
+        if self._handle.reason is not None:
+            await asyncio.sleep(0)
+
     async def _emit(self, outputs: Sequence[Output]) -> None:
         """Say what happened and save files; what a stop cuts off here comes with the next call."""
         pending = self._pending
-        if not pending and (events_only := _without_files(outputs)) is not None:
-            await self._say(events_only)
+        if not pending and FileReady not in map(type, outputs):  # as almost always
+            await self._say(cast("Sequence[events.TurnEvent]", outputs))
             return
         pending.extend(outputs)
         said: list[events.TurnEvent] = []
@@ -380,7 +395,7 @@ class _Turn:
                 await self._say(said)
                 said = []
                 if not self._founded:
-                    await _undisturbed(self._found())
+                    await self._undisturbed(self._found())
                 pending[0] = await self._saver.save(output)
             else:
                 said.append(output)
@@ -389,68 +404,9 @@ class _Turn:
 
     async def _say(self, said: Sequence[events.TurnEvent]) -> None:
         if said:
-            self._said_at = self._alive_at
+            self.keeper.said_at = self.keeper.alive_at
             self._parts.add(said)
             await self._r.log.append(self._plan.turn_id, said)
-
-    async def _keep(self) -> None:
-        """What has to happen beside the pump: watchdogs, checkpoints, the lease."""
-        settings, clock = self._r.settings, self._r.clock
-        period = min(_CHECKPOINT, settings.silence_timeout)
-        while True:
-            await clock.sleep(_until_beat(clock.monotonic(), period))
-            now = clock.monotonic()
-            if now - self._alive_at > settings.silence_timeout:
-                self._handle.end("silent")
-            elif now - self._began_at > settings.turn_timeout:
-                self._handle.end("late")
-            else:
-                try:
-                    await self._hold_on(now)
-                    if self._begun:
-                        await self._housekeeping(now)
-                except OpenBoltError as exc:
-                    self.failure = exc
-                    self._handle.end("broken")
-                except Exception as exc:
-                    # Without its keeper a turn has no watchdog: better to end it.
-                    _log.exception("the keeper of turn %s broke", self._plan.turn_id)
-                    self.failure = OpenBoltError("Something went wrong on the server.")
-                    self.failure.__cause__ = exc
-                    self._handle.end("broken")
-
-    async def _hold_on(self, now: float) -> None:
-        """Renew the lease, and look for a stop: a model may take longer to answer than it lasts."""
-        settings = self._r.settings
-        if self._r.log.limits.shared and now - self._looked_at > _LOOK:
-            self._looked_at = now
-            if await self._r.chats.is_stop_asked(self._plan.chat.id, str(self._fence)):
-                self._handle.end("stopped")
-        if now - self._renewed_at > settings.lease_ttl / 3:
-            self._renewed_at = now
-            renewed = self._lease and await self._r.leases.renew(
-                self._lease, ttl=settings.lease_ttl
-            )
-            if renewed is None:
-                raise OpenBoltError("Another writer took over this chat.", code="lease_lost")
-            self._lease = renewed
-
-    async def _housekeeping(self, now: float) -> None:
-        settings = self._r.settings
-        await self._checkpoint()
-        if now - self._said_at > settings.keepalive:
-            self._said_at = now
-            data = {"state": "waiting", "seconds": round(now - self._began_at)}
-            progress = events.DataPart("progress", "progress", data, transient=True)
-            await self._r.log.append(self._plan.turn_id, [progress])
-
-    async def _checkpoint(self) -> None:
-        """Journal the text since the last time; what failed is written again under its number."""
-        self._owed += self._assembler.take_unsaved()
-        if self._owed:
-            await self._r.journals.add_text(self._journal, self._checkpoints, self._owed)
-            self._owed = ""
-            self._checkpoints += 1
 
     async def _settle(self, status: MessageStatus, last: events.TurnEvent) -> None:
         r, turn_id = self._r, self._plan.turn_id
@@ -464,7 +420,7 @@ class _Turn:
             code = exc.code if isinstance(exc, OpenBoltError) else OpenBoltError.code
             ending = [events.TurnFailed(text, code)]
             with suppress(OpenBoltError):
-                await self._checkpoint()
+                await self.keeper.checkpoint()
         await self._charge()
         async with AsyncExitStack() as last_things:  # each is done whatever becomes of the others
             if stored:
@@ -472,7 +428,7 @@ class _Turn:
             last_things.push_async_callback(r.log.close, turn_id)
             last_things.push_async_callback(r.log.append, turn_id, ending)
             last_things.callback(self._handle.ends.close)
-            last_things.push_async_callback(self.release)
+            last_things.push_async_callback(self.keeper.release)
 
     async def _charge(self) -> None:
         """Count what the operator pays for; a user's own key is the user's own affair."""
@@ -489,7 +445,7 @@ class _Turn:
         await self._emit(self._assembler.finish())
         if not self._founded:
             await self._found()
-        await self._say(await self._saver.commit(self._assembler.title))
+        await self._say(await self._saver.commit(self._assembler.title, seen=self._project))
         usage = self._usage()
         await self._say([usage])
         metadata = {
@@ -544,34 +500,3 @@ class _Turn:
         if own_key:
             data["ownKey"] = True
         return events.DataPart("usage", "usage", data)
-
-
-def _until_beat(now: float, period: float) -> float:
-    """Seconds to the last beat within a period, of ten a period that all turns share.
-
-    Turns that look after themselves in one step of the event loop wake a store's thread once.
-    """
-    beat = period / 10
-    return (now + period) // beat * beat - now
-
-
-def _without_files(outputs: Sequence[Output]) -> Sequence[events.TurnEvent] | None:
-    """The same, if all of them are events, as almost always."""
-    said: list[events.TurnEvent] = []
-    for output in outputs:
-        if isinstance(output, FileReady):
-            return None
-        said.append(output)
-    return said
-
-
-async def _undisturbed(work: Coroutine[Any, Any, None]) -> None:
-    """Do all of ``work`` even if the caller is cancelled meanwhile, then be cancelled; a second
-    cancellation reaches the work.
-    """
-    task = asyncio.ensure_future(work)
-    try:
-        await asyncio.shield(task)
-    except asyncio.CancelledError:
-        await task
-        raise

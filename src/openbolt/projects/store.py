@@ -16,7 +16,7 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import suppress
 from typing import Any
 
-from attrs import evolve, frozen
+from attrs import evolve, field, frozen
 
 from openbolt.access import Action, Asker, Resource, acting_as, can, no_such, require
 from openbolt.errors import (
@@ -26,7 +26,7 @@ from openbolt.errors import (
     PayloadTooLargeError,
     PreconditionFailedError,
 )
-from openbolt.heads import HeadStore, ObjectHeads, move_head
+from openbolt.heads import Head, HeadStore, ObjectHeads, move_head
 from openbolt.protocols import Clock, KeyValueStore, ObjectStore, OpenedObject
 
 __all__ = ["Commit", "FileEntry", "Manifest", "Project", "ProjectStore"]
@@ -94,6 +94,7 @@ class Project:
     Attributes:
         manifest_id: Hash of the current manifest; None before the first version.
         number: The current version's number, 0 before the first.
+        head: What it was read from, or written as; not a part of it.
     """
 
     id: str
@@ -103,6 +104,7 @@ class Project:
     updated_at: float
     manifest_id: str | None = None
     number: int = 0
+    head: Head | None = field(default=None, eq=False, repr=False)
 
     @property
     def resource(self) -> Resource:
@@ -124,12 +126,12 @@ class Project:
         )
 
     @classmethod
-    def from_bytes(cls, raw: bytes) -> Project:
+    def from_bytes(cls, raw: bytes, head: Head | None = None) -> Project:
         """The head that `to_bytes` wrote."""
         d = json.loads(raw)
         return cls(
             d["id"], d["owner"], d["title"], d["createdAt"], d["updatedAt"], d["manifest"],
-            d["number"],
+            d["number"], head,
         )  # fmt: skip
 
 
@@ -168,12 +170,13 @@ class ProjectStore:
         now = self.clock.now()
         project = Project(project_id, owner, title, now, now)
         await self.kv.set(_owner_key(owner, project_id), b"")
-        if not await self._heads.swap(_head_key(project_id), project.to_bytes(), seen=None):
+        head = await self._heads.swap(_head_key(project_id), project.to_bytes(), seen=None)
+        if head is None:
             taken = await self._heads.load(_head_key(project_id))
             if taken is not None and Project.from_bytes(taken.data).owner != owner:
                 await self.kv.delete(_owner_key(owner, project_id))
             raise ConflictError("There is a project with this id.")
-        return project
+        return evolve(project, head=head)
 
     async def load(self, project_id: str, /, *, owner: Asker, to: Action = "read") -> Project:
         """A project of whoever asks, if they may do this with it.
@@ -185,7 +188,7 @@ class ProjectStore:
         head = await self._heads.load(_head_key(project_id))
         if head is None:
             raise no_such("project")
-        project = Project.from_bytes(head.data)
+        project = Project.from_bytes(head.data, head)
         require(owner, to, project.resource)
         return project
 
@@ -299,23 +302,28 @@ class ProjectStore:
         base: Manifest,
         note: str = "",
         title: str | None = None,
+        seen: Project | None = None,
     ) -> Commit:
         """Make a version in which these paths are replaced (None: removed).
 
         Args:
             base: What the changes were made against; if the head has moved on, they are rebased.
             title: A new title for the project.
+            seen: What the caller has just read or made, which saves the first read.
 
         Raises:
             NotFoundError: The project was deleted meanwhile.
             ConflictError: Others were quicker 16 times in a row.
         """
         name = _head_key(project_id)
-        for _ in range(_COMMIT_ATTEMPTS):
-            seen = await self._heads.load(name)
-            if seen is None:
-                raise no_such("project")
-            project = Project.from_bytes(seen.data)
+        for attempt in range(_COMMIT_ATTEMPTS):
+            if attempt or seen is None or seen.head is None:
+                head = await self._heads.load(name)
+                if head is None:
+                    raise no_such("project")
+                project = Project.from_bytes(head.data, head)
+            else:
+                head, project = seen.head, seen
             current = await self._manifest(project_id, project.manifest_id)
             if _unchanged(current, changes) and title in (None, project.title):
                 return Commit(project, current)
@@ -331,7 +339,7 @@ class ProjectStore:
                 manifest_id=manifest_id,
                 number=manifest.number,
             )
-            if await self._heads.swap(name, moved.to_bytes(), seen=seen):
+            if await self._heads.swap(name, moved.to_bytes(), seen=head):
                 return Commit(moved, manifest, conflicts)
         raise ConflictError("Too many writers at once; try again.", detail=name)
 
