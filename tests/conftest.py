@@ -1,4 +1,5 @@
-"""What every test lives under: nothing outlives its test, and hypothesis' profiles.
+"""What every test lives under: nothing outlives its test, and hypothesis' profiles. And what every
+test may ask for: stores in memory on a clock that is told the time, and peers.
 
 A task that a test leaves running would be cancelled by the closing loop, and the bug it stands for
 (work that nobody owns) would go unseen.
@@ -13,30 +14,46 @@ import sys
 import threading
 from collections.abc import AsyncIterator
 
+import hypothesis
 import pytest
 import pytest_asyncio
-from hypothesis import HealthCheck, settings
 
 from tests.leaks import nothing_is_left
+from tests.peers import mock, sender, upstream
 from tests.security.canaries import nothing_is_told
+from tests.stores import chats, clock, heads, kv, leases, objects, projects, settings
 
-__all__ = ["nothing_is_left", "nothing_is_told"]
+__all__ = [
+    "chats",
+    "clock",
+    "heads",
+    "kv",
+    "leases",
+    "mock",
+    "nothing_is_left",
+    "nothing_is_told",
+    "objects",
+    "projects",
+    "sender",
+    "settings",
+    "upstream",
+]
 
 SETTLE_ROUNDS = 20
 """Turns of the loop that a cancelled task gets to end in."""
 
-settings.register_profile("dev", deadline=None)
-settings.register_profile(
+hypothesis.settings.register_profile("dev", deadline=None)
+hypothesis.settings.register_profile(
     "ci",
     deadline=None,
     derandomize=True,
     print_blob=True,
-    suppress_health_check=[HealthCheck.too_slow],
+    suppress_health_check=[hypothesis.HealthCheck.too_slow],
 )
-settings.register_profile(
-    "thorough", settings.get_profile("ci"), derandomize=False, max_examples=2000
+hypothesis.settings.register_profile(
+    "thorough", hypothesis.settings.get_profile("ci"), derandomize=False, max_examples=2000
 )
-settings.load_profile(
+hypothesis.settings.load_profile(
     os.environ.get("HYPOTHESIS_PROFILE") or ("ci" if os.environ.get("CI") else "dev")
 )
 
@@ -62,6 +79,16 @@ HOMES = {
     "worker": {"worker"},
 }
 """Where the tests with a marker live: the session that runs them looks nowhere else."""
+
+MARKED = {"browser": "browser", "git": "node", "model": "model", "wire": "node", "worker": "worker"}
+"""Folders in which every test has a marker."""
+
+
+def pytest_itemcollected(item: pytest.Item) -> None:
+    """Give a test the marker of its folder."""
+    marker = MARKED.get(item.path.parent.name)
+    if marker is not None:
+        item.add_marker(marker)
 
 
 @pytest.hookimpl(trylast=True)

@@ -11,6 +11,7 @@ from collections.abc import AsyncIterable, AsyncIterator
 from typing import Any, Literal
 
 from openbolt.errors import BackendError
+from openbolt.heads import HeadStore, KeyValueHeads, ObjectHeads
 from openbolt.protocols import (
     AtomicKeyValueStore,
     KVLimits,
@@ -19,6 +20,8 @@ from openbolt.protocols import (
     ObjectStore,
     OpenedObject,
 )
+from openbolt.testing import ManualClock
+from openbolt_local.memory import MemoryKeyValueStore, MemoryObjectStore
 
 
 class FaultyObjects:
@@ -151,6 +154,16 @@ class FaultyKeyValues:
     ) -> bool:
         await self._write()
         return await self.inner.replace(key, value, expected=expected, ttl=ttl)
+
+
+def key_value_heads() -> HeadStore:
+    """Heads in one of their two places, with writers that get into each other's way."""
+    return KeyValueHeads(FaultyKeyValues(MemoryKeyValueStore(ManualClock())))
+
+
+def object_heads() -> HeadStore:
+    """The same in the other place."""
+    return ObjectHeads(FaultyObjects(MemoryObjectStore(ManualClock())))
 
 
 async def _yield(chance: random.Random) -> None:

@@ -10,16 +10,16 @@ from openbolt.auth.api_keys import ApiKeys
 from openbolt.auth.authenticator import SignedInUsers
 from openbolt.auth.key_handler import CreateKey, ListKeys, RevokeKey
 from openbolt.auth.session_handler import EndSession, EndSessions, ListSessions, SessionEnded
-from openbolt.auth.session_store import KeyValueSessionStore
 from openbolt.auth.sessions import Sessions
 from openbolt.bodies import json_response
 from openbolt.clock import SystemTokens
+from openbolt.graph import Graph
 from openbolt.guards import answer_errors, with_request_id
 from openbolt.http import Response
 from openbolt.protocols import Authenticator
 from openbolt.routing import Route, Router
 from openbolt.testing import ManualClock
-from openbolt_local.memory import MemoryKeyValueStore
+from tests.stores import in_memory
 
 
 async def who_am_i(request: Request, /) -> Response:
@@ -35,17 +35,14 @@ async def who_am_i(request: Request, /) -> Response:
 class House:
     """One set of stores with what stands on it."""
 
-    kv: MemoryKeyValueStore
     clock: ManualClock
     sessions: Sessions
     keys: ApiKeys
 
     @classmethod
     def of(cls, clock: ManualClock, settings: Settings) -> House:
-        kv, tokens = MemoryKeyValueStore(clock), SystemTokens()
-        store = KeyValueSessionStore(kv, clock)
-        sessions = Sessions(store, clock, tokens, settings)
-        return cls(kv, clock, sessions, ApiKeys(kv, clock, tokens, settings))
+        graph = Graph.of(in_memory(clock), settings)
+        return cls(clock, graph.sessions, graph.api_keys)
 
     def handler(
         self, authenticator: Authenticator | None = None, *, ended: SessionEnded | None = None

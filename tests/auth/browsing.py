@@ -1,112 +1,62 @@
-"""Sign-in as a browser meets it: the routes behind the real guards, a cookie jar, redirects."""
+"""Sign-in as a browser meets it: the application, a cookie jar, redirects."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from urllib.parse import unquote, urlsplit
 
+import pytest_asyncio
 from attrs import define, evolve, field, frozen
 
-from openbolt import Handler, Settings
-from openbolt.access import with_optional_principal, with_principal
-from openbolt.auth.admission import Admission
-from openbolt.auth.api_keys import ApiKeys
-from openbolt.auth.authenticator import SignedInUsers
-from openbolt.auth.grants import Grants
+from openbolt import Dependencies, Handler, OpenBolt, Settings
 from openbolt.auth.identity import IdentityProvider
-from openbolt.auth.session_store import KeyValueSessionStore
-from openbolt.auth.sessions import Sessions
-from openbolt.auth.sign_in import BeginSignIn, FinishSignIn, ReadSession, SignOut
-from openbolt.auth.sign_in_state import SignInAttempts
-from openbolt.auth.users import UserStore
-from openbolt.clock import SystemTokens
-from openbolt.guards import (
-    answer_errors,
-    refuse_cross_site_writes,
-    with_request_id,
-    with_security_headers,
-)
+from openbolt.graph import Graph
 from openbolt.http import EMPTY_BODY, Headers, Request, RequestContext
 from openbolt.lifetime import Work
 from openbolt.protocols import AtomicKeyValueStore, Cipher, HttpSender, KeyValueStore
-from openbolt.routing import Route, Router
-from openbolt.testing import ManualClock, SequenceTokens
-from openbolt_local.memory import MemoryLeaseStore
+from openbolt.routing import Route
+from openbolt.senders.httpx import HttpxSender
+from openbolt.testing import ManualClock
+from openbolt_local.crypto import AesGcmCipher, generate_key
 from tests.auth.asking import who_am_i
 from tests.handlers.building import Answer
+from tests.stores import in_memory
 
 ORIGIN = "http://localhost:8787"
 
 
 @frozen
 class SignInHouse:
-    """One set of stores, and the routes of sign-in on top of it."""
+    """One set of stores, and the application on top of it."""
 
     kv: KeyValueStore
     atomic: AtomicKeyValueStore | None
     clock: ManualClock
-    cipher: Cipher
     sender: HttpSender
     providers: Sequence[IdentityProvider]
     settings: Settings
+    cipher: Cipher = field(factory=lambda: AesGcmCipher([generate_key()]))
 
     @property
-    def sessions(self) -> Sessions:
-        store = KeyValueSessionStore(self.kv, self.clock)
-        return Sessions(store, self.clock, SystemTokens(), self.settings)
+    def dependencies(self) -> Dependencies:
+        return in_memory(
+            self.clock,
+            kv=self.kv,
+            atomic=self.atomic,
+            cipher=self.cipher,
+            sender=self.sender,
+            identity_providers=self.providers,
+        )
 
     @property
-    def users(self) -> UserStore:
-        return UserStore(self.kv)
+    def graph(self) -> Graph:
+        """The application's stores and services, by hand."""
+        return Graph.of(self.dependencies, self.settings)
 
     def handler(self) -> Handler:
-        """Everything, wired as an application wires it."""
-        sessions, users = self.sessions, self.users
-        api_keys = ApiKeys(self.kv, self.clock, SystemTokens(), self.settings)
-        leases = MemoryLeaseStore(self.clock, SequenceTokens())
-        grants = Grants(self.providers, sessions, self.cipher, self.sender, leases, self.clock)
-        attempts = SignInAttempts(
-            self.cipher, self.clock, SystemTokens(), self.settings, self.atomic
-        )
-        who = SignedInUsers(sessions, api_keys)
-        public = Router(
-            [
-                Route(
-                    "GET",
-                    "/api/auth/{provider}/login",
-                    BeginSignIn(self.providers, attempts, self.sender, self.settings),
-                ),
-                Route(
-                    "GET",
-                    "/api/auth/{provider}/callback",
-                    FinishSignIn(
-                        self.providers,
-                        attempts,
-                        self.sender,
-                        Admission.of(self.settings),
-                        users,
-                        sessions,
-                        grants,
-                        self.clock,
-                        self.settings,
-                    ),
-                ),
-                Route(
-                    "GET",
-                    "/api/auth/session",
-                    ReadSession(self.providers, users, sessions, self.settings),
-                ),
-                Route("POST", "/api/auth/logout", SignOut(sessions, grants, self.settings)),
-            ]
-        )
-        handler: Handler = Router(
-            [
-                Route("GET", "/me", with_principal(who_am_i, who)),
-                Route("ANY", "/{path:path}", with_optional_principal(public, who)),
-            ]
-        )
-        handler = refuse_cross_site_writes(handler, self.settings.trusted_origins)
-        return with_request_id(with_security_headers(answer_errors(handler)), SystemTokens())
+        """The application, which also says who somebody is."""
+        me = Route("GET", "/me", who_am_i)
+        return OpenBolt(self.dependencies, self.settings, routes=[me])
 
 
 @define
@@ -170,6 +120,20 @@ class Browser:
 FIREFOX = "Mozilla/5.0 (X11; Linux x86_64; rv:144.0) Gecko/20100101 Firefox/144.0"
 SESSION = "openbolt-session"
 SIGN_IN = "openbolt-sign-in"
+
+
+@pytest_asyncio.fixture
+async def sender() -> AsyncIterator[HttpxSender]:
+    sender = HttpxSender()
+    yield sender
+    await sender.aclose()
+
+
+@pytest_asyncio.fixture
+async def browser(house: SignInHouse) -> AsyncIterator[Browser]:
+    work = Work()
+    yield Browser(house.handler(), work)
+    await work.drain(30)
 
 
 def location(answer: Answer) -> str:

@@ -22,21 +22,6 @@ ANN = Principal("ann")
 
 
 @pytest.fixture
-def clock() -> ManualClock:
-    return ManualClock()
-
-
-@pytest.fixture
-def kv(clock: ManualClock) -> MemoryKeyValueStore:
-    return MemoryKeyValueStore(clock)
-
-
-@pytest.fixture
-def settings() -> Settings:
-    return Settings()
-
-
-@pytest.fixture
 def keys(kv: MemoryKeyValueStore, clock: ManualClock, settings: Settings) -> ApiKeys:
     return ApiKeys(kv, clock, SystemTokens(), settings)
 

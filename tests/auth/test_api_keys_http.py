@@ -17,16 +17,6 @@ KEYS = "/api/auth/keys"
 
 
 @pytest.fixture
-def clock() -> ManualClock:
-    return ManualClock()
-
-
-@pytest.fixture
-def house(clock: ManualClock) -> House:
-    return House.of(clock, Settings())
-
-
-@pytest.fixture
 def call(house: House) -> Caller:
     """Asks as the user ``ann``."""
     return Caller(house.handler(ByHeader()))

@@ -24,16 +24,6 @@ INVALID = 'Bearer error="invalid_token"'
 
 
 @pytest.fixture
-def clock() -> ManualClock:
-    return ManualClock()
-
-
-@pytest.fixture
-def house(clock: ManualClock) -> House:
-    return House.of(clock, Settings())
-
-
-@pytest.fixture
 def users(house: House) -> SignedInUsers:
     return SignedInUsers(house.sessions, house.keys)
 

@@ -8,29 +8,26 @@ from __future__ import annotations
 
 import os
 import shutil
-import socket
 import subprocess
 import sys
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import urlencode
 
 import httpx
 import pytest
-import pytest_asyncio
 
 from openbolt import Settings
 from openbolt.auth.github import GitHub
 from openbolt.auth.identity import Grant, SignInRefusedError, perform
-from openbolt.lifetime import Work
 from openbolt.senders.httpx import HttpxSender
 from openbolt.testing import ManualClock
-from openbolt_local.crypto import AesGcmCipher, generate_key
 from openbolt_local.memory import MemoryKeyValueStore
 from tests.auth.browsing import SESSION, Browser, SignInHouse, location
 from tests.auth.exchanges import query_of
-from tests.wire.running import lacking
+from tests.needs import lacking
+from tests.serving import free_port
 
 pytestmark = pytest.mark.servers
 
@@ -63,8 +60,7 @@ def peer() -> Iterator[str]:
     )
     if made.returncode:
         lacking(f"{PACKAGE}: {made.stderr[-1000:]}")
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
+    port = free_port()
     arguments = ["oauth-mocks", "--provider", "github", "--port", str(port)]
     process = subprocess.Popen(
         [*command, *arguments], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
@@ -91,25 +87,14 @@ def _wait_for(url: str, process: subprocess.Popen[bytes]) -> None:
 
 
 @pytest.fixture
-def settings() -> Settings:
-    return Settings()
-
-
-@pytest_asyncio.fixture
-async def house(peer: str, settings: Settings) -> AsyncIterator[SignInHouse]:
-    clock = ManualClock()
-    kv = MemoryKeyValueStore(clock)
-    sender = HttpxSender()
-    cipher = AesGcmCipher([generate_key()])
-    yield SignInHouse(kv, kv, clock, cipher, sender, [GitHub("id-1", "secret-1", peer)], settings)
-    await sender.aclose()
-
-
-@pytest_asyncio.fixture
-async def browser(house: SignInHouse) -> AsyncIterator[Browser]:
-    work = Work()
-    yield Browser(house.handler(), work)
-    await work.drain(30)
+def house(
+    peer: str,
+    kv: MemoryKeyValueStore,
+    clock: ManualClock,
+    sender: HttpxSender,
+    settings: Settings,
+) -> SignInHouse:
+    return SignInHouse(kv, kv, clock, sender, [GitHub("id-1", "secret-1", peer)], settings)
 
 
 async def go(browser: Browser, email: str) -> str:

@@ -13,15 +13,15 @@ from attrs import define, evolve, field
 from openbolt import Settings
 from openbolt.auth.grants import Grants, grant_context
 from openbolt.auth.identity import Exchange, Grant, SignedIn, SignInAttempt, SignInRefusedError
-from openbolt.auth.session_store import KeyValueSessionStore
 from openbolt.auth.sessions import Sessions
-from openbolt.clock import SystemTokens
 from openbolt.errors import UpstreamError
+from openbolt.graph import Graph
 from openbolt.protocols import OutboundRequest, OutboundResponse, SessionRecord
-from openbolt.testing import ManualClock, SequenceTokens
+from openbolt.testing import ManualClock
 from openbolt_local.crypto import AesGcmCipher, generate_key
-from openbolt_local.memory import MemoryKeyValueStore, MemoryLeaseStore
+from openbolt_local.memory import MemoryKeyValueStore
 from tests.auth.test_identity import Echo
+from tests.stores import in_memory
 
 
 @define
@@ -88,35 +88,24 @@ class Leaving(Issuing):
 
 
 @pytest.fixture
-def clock() -> ManualClock:
-    return ManualClock()
-
-
-@pytest.fixture
-def kv(clock: ManualClock) -> MemoryKeyValueStore:
-    return MemoryKeyValueStore(clock)
-
-
-@pytest.fixture
 def provider(clock: ManualClock) -> Issuing:
     return Issuing(clock)
 
 
 @pytest.fixture
-def sessions(kv: MemoryKeyValueStore, clock: ManualClock) -> Sessions:
-    return Sessions(KeyValueSessionStore(kv, clock), clock, SystemTokens(), Settings())
-
-
-@pytest.fixture
-def grants(clock: ManualClock, sessions: Sessions, provider: Issuing) -> Grants:
-    return Grants(
-        [provider],
-        sessions,
-        AesGcmCipher([generate_key()]),
-        Echo(),
-        MemoryLeaseStore(clock, SequenceTokens()),
+def grants(
+    kv: MemoryKeyValueStore, clock: ManualClock, settings: Settings, provider: Issuing
+) -> Grants:
+    d = in_memory(
         clock,
+        kv=kv,
+        cipher=AesGcmCipher([generate_key()]),
+        sender=Echo(),
+        identity_providers=[provider],
     )
+    made = Graph.of(d, settings).grants
+    assert made is not None
+    return made
 
 
 async def signed_in(grants: Grants, provider: Issuing) -> tuple[str, SessionRecord]:

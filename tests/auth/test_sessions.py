@@ -25,21 +25,11 @@ from tests.faults import keys_of
 HOUR, DAY = 3600.0, 86_400.0
 
 
-@pytest.fixture
-def clock() -> ManualClock:
-    return ManualClock()
-
-
 @pytest.fixture(params=["memory", "key-value"])
 def store(request: pytest.FixtureRequest, clock: ManualClock) -> SessionStore:
     if request.param == "memory":
         return MemorySessionStore(clock)
     return KeyValueSessionStore(MemoryKeyValueStore(clock), clock)
-
-
-@pytest.fixture
-def settings() -> Settings:
-    return Settings()
 
 
 @pytest.fixture

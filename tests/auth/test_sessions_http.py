@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 import pytest
 import pytest_asyncio
 
-from openbolt import Principal, Settings
+from openbolt import Principal
 from openbolt.auth.sessions import public_id
 from openbolt.protocols import SessionRecord
 from openbolt.testing import ManualClock
@@ -49,16 +49,6 @@ class Told:
 
     async def __call__(self, record: SessionRecord, /) -> None:
         self.ended.append(public_id(record))
-
-
-@pytest.fixture
-def clock() -> ManualClock:
-    return ManualClock()
-
-
-@pytest.fixture
-def house(clock: ManualClock) -> House:
-    return House.of(clock, Settings())
 
 
 @pytest.fixture

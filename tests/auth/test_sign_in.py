@@ -17,16 +17,14 @@ from attrs import evolve
 
 from openbolt import Principal, Settings
 from openbolt.access import LocalUser, with_optional_principal
-from openbolt.auth.api_keys import ApiKeys
+from openbolt.auth.api_keys import ApiKey
 from openbolt.auth.github import GitHub
 from openbolt.auth.oidc import OpenIdConnect
 from openbolt.auth.sign_in import ReadSession
-from openbolt.clock import SystemTokens
 from openbolt.errors import BackendError
 from openbolt.lifetime import Work
 from openbolt.senders.httpx import HttpxSender
 from openbolt.testing import ManualClock
-from openbolt_local.crypto import AesGcmCipher, generate_key
 from openbolt_local.memory import MemoryKeyValueStore
 from openbolt_local.mocks import GitHubAccount, GitHubApp, GitHubEmail, GitHubMock
 from tests.auth.browsing import ORIGIN, SESSION, SIGN_IN, Browser, SignInHouse, location
@@ -47,11 +45,6 @@ EVE = GitHubAccount(2, "eve", emails=(GitHubEmail("eve@evil.example", primary=Tr
 
 
 @pytest.fixture
-def clock() -> ManualClock:
-    return ManualClock()
-
-
-@pytest.fixture
 def app() -> GitHubApp:
     urls = [f"{origin}{CALLBACK}" for origin in (ORIGIN, "https://app.example")]
     return GitHubApp("id-1", "secret-1", [*urls, f"{ORIGIN}/builder{CALLBACK}"])
@@ -63,43 +56,23 @@ async def github(app: GitHubApp, clock: ManualClock) -> AsyncIterator[GitHubMock
         yield mock
 
 
-@pytest_asyncio.fixture
-async def sender() -> AsyncIterator[HttpxSender]:
-    sender = HttpxSender()
-    yield sender
-    await sender.aclose()
-
-
-@pytest.fixture
-def settings() -> Settings:
-    return Settings()
-
-
 @pytest.fixture(params=[True, False], ids=["atomic", "not-atomic"])
 def house(
     request: pytest.FixtureRequest,
+    kv: MemoryKeyValueStore,
     clock: ManualClock,
     github: GitHubMock,
     sender: HttpxSender,
     settings: Settings,
 ) -> SignInHouse:
-    kv = MemoryKeyValueStore(clock)
     return SignInHouse(
         kv,
         kv if request.param else None,
         clock,
-        AesGcmCipher([generate_key()]),
         sender,
         [GitHub("id-1", "secret-1", github.url, want_orgs=bool(settings.allowed_orgs))],
         settings,
     )
-
-
-@pytest_asyncio.fixture
-async def browser(house: SignInHouse) -> AsyncIterator[Browser]:
-    work = Work()
-    yield Browser(house.handler(), work)
-    await work.drain(30)
 
 
 async def go(
@@ -577,40 +550,41 @@ async def test_a_provider_that_can_t_be_asked_where_to_go_is_said(
     assert SIGN_IN not in browser.cookies
 
 
-async def test_a_key_of_a_program_has_no_part_in_sessions(
-    house: SignInHouse, browser: Browser, github: GitHubMock
-) -> None:
+@pytest_asyncio.fixture
+async def key(house: SignInHouse, browser: Browser, github: GitHubMock) -> tuple[str, ApiKey]:
+    """The key of a program of Ann's, who is signed in in the browser."""
     await sign_in(browser, github)
     user = await who(browser)
     assert user is not None
-    keys = ApiKeys(house.kv, house.clock, SystemTokens(), house.settings)
-    key, made = await keys.create(Principal(user), name="CI", scopes=["chat"])
-    bearer = {"authorization": f"Bearer {key}"}
+    return await house.graph.api_keys.create(Principal(user), name="CI", scopes=["chat"])
+
+
+async def test_a_key_of_a_program_has_no_part_in_sessions(
+    house: SignInHouse, browser: Browser, key: tuple[str, ApiKey]
+) -> None:
+    secret, made = key
+    bearer = {"authorization": f"Bearer {secret}"}
     said = (await browser.send("GET", "/api/auth/session", bearer)).json
     assert (said["method"], said["session"], said["user"]["login"]) == ("key", None, "Ann")
-    await keys.revoke(user, made.id)
+    await house.graph.api_keys.revoke(made.user_id, made.id)
     assert (await browser.send("POST", "/api/auth/logout", bearer)).status == 401
-    assert await who(browser) == user
+    assert await who(browser) == made.user_id
 
 
 async def test_signing_out_with_a_key_ends_no_session(
-    house: SignInHouse, browser: Browser, github: GitHubMock
+    browser: Browser, key: tuple[str, ApiKey]
 ) -> None:
-    await sign_in(browser, github)
-    user = await who(browser)
-    assert user is not None
-    keys = ApiKeys(house.kv, house.clock, SystemTokens(), house.settings)
-    key, _ = await keys.create(Principal(user), name="CI", scopes=["chat"])
-    bearer = {"authorization": f"Bearer {key}"}
+    secret, made = key
+    bearer = {"authorization": f"Bearer {secret}"}
     assert (await browser.send("POST", "/api/auth/logout", bearer)).status == 204
-    assert await who(browser) == user
+    assert await who(browser) == made.user_id
 
 
 @pytest.mark.parametrize("otherwise", ["local", "password", "other"])
 async def test_whoever_needs_no_sign_in_is_said_too(
     house: SignInHouse, otherwise: Literal["local", "password", "other"]
 ) -> None:
-    read = ReadSession((), house.users, house.sessions, house.settings, otherwise)
+    read = ReadSession((), house.graph.users, house.graph.sessions, house.settings, otherwise)
     handler = with_optional_principal(read, LocalUser())
     said = (await Browser(handler, Work()).send("GET", "/api/auth/session")).json
     assert (said["method"], said["providers"], said["session"]) == (otherwise, [], None)

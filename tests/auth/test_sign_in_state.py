@@ -25,11 +25,6 @@ KEY = generate_key()
 URI = "https://app.example/api/auth/github/callback"
 
 
-@pytest.fixture
-def clock() -> ManualClock:
-    return ManualClock()
-
-
 @pytest.fixture(params=[True, False], ids=["atomic", "not-atomic"])
 def kv(request: pytest.FixtureRequest, clock: ManualClock) -> AtomicKeyValueStore | None:
     return MemoryKeyValueStore(clock) if request.param else None

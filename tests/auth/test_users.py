@@ -12,7 +12,6 @@ from hypothesis import strategies as st
 from openbolt.auth.identity import Identity
 from openbolt.auth.users import User, UserStore, user_id_of
 from openbolt.errors import UpstreamError
-from openbolt.testing import ManualClock
 from openbolt_local.memory import MemoryKeyValueStore
 from tests.faults import keys_of
 
@@ -25,11 +24,6 @@ ANN = Identity(
     email_verified=True,
     avatar_url="https://avatars.example/1",
 )
-
-
-@pytest.fixture
-def kv() -> MemoryKeyValueStore:
-    return MemoryKeyValueStore(ManualClock())
 
 
 async def test_somebody_new_is_remembered_under_their_id(kv: MemoryKeyValueStore) -> None:

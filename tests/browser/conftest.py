@@ -7,24 +7,16 @@ from __future__ import annotations
 
 import os
 import shutil
-import signal
-import socket
-import subprocess
-import sys
-import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
-from urllib.request import urlopen
 
 import pytest
-from attrs import define, field
 
 from openbolt_local.mocks import GitHubAccount, GitHubApp, GitHubEmail, GitHubMock
+from tests.example_server import ExampleServer
 
-ROOT = Path(__file__).resolve().parents[2]
-START_TIME = 30.0
 CHROMIUM = (
     os.environ.get("OPENBOLT_CHROMIUM") or shutil.which("chromium") or shutil.which("google-chrome")
 )
@@ -37,65 +29,6 @@ FLAGS = (
     "--disable-component-update",
     "--disable-sync",
 )
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
-@define
-class ExampleServer:
-    """`python -m examples.server` on a port of its own; can be killed and started again."""
-
-    data: Path
-    settings: Mapping[str, str] = field(factory=dict)
-    port: int = field(factory=free_port)
-    process: subprocess.Popen[bytes] | None = None
-
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self.port}/"
-
-    def start(self) -> None:
-        environment = {
-            name: value
-            for name, value in os.environ.items()
-            if not name.startswith(("ANTHROPIC_", "OPENBOLT_", "GITHUB_"))
-        }
-        environment.update(self.settings)
-        command = [sys.executable, "-m", "examples.server"]
-        command += ["--port", str(self.port), "--data", str(self.data)]
-        with (self.data / "server.log").open("ab") as log:
-            self.process = subprocess.Popen(
-                command, cwd=ROOT, env=environment, stdout=log, stderr=log, start_new_session=True
-            )
-        self._wait_until_ready(self.process)
-
-    def _wait_until_ready(self, process: subprocess.Popen[bytes]) -> None:
-        deadline = time.monotonic() + START_TIME
-        while time.monotonic() < deadline:
-            if process.poll() is not None:
-                break
-            try:
-                with urlopen(f"{self.url}readyz", timeout=2):
-                    return
-            except OSError:  # refused, or (as HTTPError) not ready yet
-                time.sleep(0.1)
-        self.kill()
-        pytest.fail(
-            "the server did not get ready:\n" + (self.data / "server.log").read_text()[-4000:]
-        )
-
-    def kill(self) -> None:
-        """End it as a power cut would: no chance to save anything."""
-        if self.process is None:
-            return
-        if self.process.poll() is None:
-            os.killpg(self.process.pid, signal.SIGKILL)
-        self.process.wait()
-        self.process = None
 
 
 @pytest.fixture
@@ -161,7 +94,7 @@ def opening_pages(chromium: Any, url: str) -> Iterator[Callable[..., Any]]:
 @pytest.fixture
 def open_page(chromium: Any, server: ExampleServer) -> Iterator[Callable[..., Any]]:
     """A page of a server that asks nobody who they are."""
-    with opening_pages(chromium, server.url) as open_one:
+    with opening_pages(chromium, f"{server.url}/") as open_one:
         yield open_one
 
 
@@ -201,5 +134,5 @@ def site(tmp_path: Path, github: GitHubMock) -> Iterator[ExampleServer]:
 @pytest.fixture
 def visit(chromium: Any, site: ExampleServer) -> Iterator[Callable[..., Any]]:
     """A page of that server, in a fresh profile, signed out."""
-    with opening_pages(chromium, site.url) as open_one:
+    with opening_pages(chromium, f"{site.url}/") as open_one:
         yield open_one

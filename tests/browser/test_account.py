@@ -18,8 +18,6 @@ import pytest
 
 from tests.browser.conftest import opening_pages
 
-pytestmark = pytest.mark.browser
-
 Visit = Callable[..., Any]
 COOKIE = "openbolt-session"
 PROMPT = "Build me a todo list"
@@ -82,7 +80,7 @@ def test_signing_in_leads_to_the_builder_and_a_session_of_this_browser(
     page.wait_for_selector("#sign-in", state="visible")
     assert page.is_hidden("#app")
     sign_in(page)
-    assert page.url == site.url
+    assert page.url == f"{site.url}/"
     session = cookies(page)[COOKIE]
     assert (session["httpOnly"], session["sameSite"], session["path"]) == (True, "Lax", "/")
     assert session["value"] not in page.evaluate("document.cookie")
@@ -116,7 +114,7 @@ def test_whoever_cancels_at_github_is_told_so_and_still_gets_where_they_wanted(
     notice = page.get_by_role("alert")
     notice.wait_for()
     assert notice.inner_text() == "You declined to sign in. Nothing was shared."
-    assert page.url == site.url, "the code stays out of the address"
+    assert page.url == f"{site.url}/", "the code stays out of the address"
     authorize(page, "octo")
     page.wait_for_selector(REPLY)
     assert page.url == wanted
@@ -144,7 +142,7 @@ def test_signing_out_leaves_nothing_behind(visit: Visit, site: Any) -> None:
 
     assert COOKIE not in cookies(page)
     assert "openbolt." not in stored(page)
-    answer = httpx.get(f"{site.url}api/chats", headers={"cookie": f"{COOKIE}={token}"})
+    answer = httpx.get(f"{site.url}/api/chats", headers={"cookie": f"{COOKIE}={token}"})
     assert answer.status_code == 401
     second.wait_for_selector("#sign-in", state="visible")
     for each in (page, second):
@@ -160,22 +158,22 @@ def test_signing_out_leaves_nothing_behind(visit: Visit, site: Any) -> None:
 def test_a_page_kept_whole_by_the_browser_is_not_shown_after_its_session_ended(
     caching_chromium: Any, site: Any
 ) -> None:
-    with opening_pages(caching_chromium, site.url) as visit:
+    with opening_pages(caching_chromium, f"{site.url}/") as visit:
         page = visit()
         sign_in(page)
         chat(page, "[mock:echo nobody-else-may-read-this]")
         remember = "addEventListener('pageshow', (event) => (window.kept = event.persisted))"
         page.evaluate(remember)
-        go_away_and_back(page, site.url)
+        go_away_and_back(page, f"{site.url}/")
         page.wait_for_selector(REPLY, state="visible")
         assert page.evaluate("window.kept") is True, "the browser keeps pages"
 
         token = cookies(page)[COOKIE]["value"]
         ended = httpx.delete(
-            f"{site.url}api/auth/sessions?all=true", headers={"cookie": f"{COOKIE}={token}"}
+            f"{site.url}/api/auth/sessions?all=true", headers={"cookie": f"{COOKIE}={token}"}
         )
         assert ended.status_code == 204
-        go_away_and_back(page, site.url)
+        go_away_and_back(page, f"{site.url}/")
         page.wait_for_selector("#sign-in", state="visible")
         assert "nobody-else" not in page.content()
 
@@ -230,8 +228,8 @@ def test_an_api_key_is_shown_once_works_and_is_revoked_at_once(visit: Visit, sit
     assert re.fullmatch(r"obk_[a-z2-7]{52}_[a-z2-7]{6}", key)
     bearer = {"authorization": f"Bearer {key}"}
 
-    assert httpx.get(f"{site.url}api/chats", headers=bearer).status_code == 200
-    refused = httpx.get(f"{site.url}api/auth/keys", headers=bearer)
+    assert httpx.get(f"{site.url}/api/chats", headers=bearer).status_code == 200
+    refused = httpx.get(f"{site.url}/api/auth/keys", headers=bearer)
     assert (refused.status_code, refused.json()["error"]["code"]) == (403, "scope_missing")
 
     page.get_by_role("button", name="I have it").click()
@@ -244,10 +242,10 @@ def test_an_api_key_is_shown_once_works_and_is_revoked_at_once(visit: Visit, sit
     assert key not in stored(page)
     revoke = row.get_by_role("button")
     revoke.click()
-    assert httpx.get(f"{site.url}api/chats", headers=bearer).status_code == 200, "asked twice"
+    assert httpx.get(f"{site.url}/api/chats", headers=bearer).status_code == 200, "asked twice"
     revoke.click()
     page.wait_for_selector("#settings-panel .settings-message:has-text('is revoked')")
-    assert httpx.get(f"{site.url}api/chats", headers=bearer).status_code == 401
+    assert httpx.get(f"{site.url}/api/chats", headers=bearer).status_code == 401
 
 
 def test_a_model_key_goes_in_and_is_nowhere_to_be_seen(visit: Visit) -> None:
@@ -319,7 +317,7 @@ def test_words_kept_for_one_person_are_gone_when_another_signs_in(visit: Visit, 
     sign_in(page, "octo")
     page.fill("#prompt", "only for octo's eyes")
     token = cookies(page)[COOKIE]["value"]
-    httpx.delete(f"{site.url}api/auth/sessions?all=true", headers={"cookie": f"{COOKIE}={token}"})
+    httpx.delete(f"{site.url}/api/auth/sessions?all=true", headers={"cookie": f"{COOKIE}={token}"})
     page.reload()
     page.wait_for_selector("#sign-in", state="visible")
     assert "eyes" in stored(page)
@@ -349,7 +347,7 @@ def test_a_link_is_read_by_anybody_until_it_is_revoked(visit: Visit, site: Any, 
     page.locator(f"#share-dialog input[value={what}]").check(force=True)
     page.get_by_role("button", name="Make a link").click()
     link = page.get_by_label("The new link").input_value()
-    assert link.startswith(f"{site.url}#/shared/"), "the token stays out of logs and referrers"
+    assert link.startswith(f"{site.url}/#/shared/"), "the token stays out of logs and referrers"
 
     guest = visit()
     asked: list[str] = []
@@ -365,8 +363,8 @@ def test_a_link_is_read_by_anybody_until_it_is_revoked(visit: Visit, site: Any, 
         assert guest.locator("#shared .usage").count() == 0
     for control in ("#prompt", "#send", "#share", "#sign-in", "#sidebar"):
         assert guest.is_hidden(control)
-    paths = {url.removeprefix(site.url).partition("/")[0] for url in asked if "api/" in url}
-    apis = {url.removeprefix(site.url) for url in asked if "/api/" in url}
+    paths = {url.removeprefix(f"{site.url}/").partition("/")[0] for url in asked if "api/" in url}
+    apis = {url.removeprefix(f"{site.url}/") for url in asked if "/api/" in url}
     assert paths == {"api"}
     assert all(path.startswith("api/shared/") for path in apis)
 

@@ -13,8 +13,6 @@ from typing import Any
 
 import pytest
 
-pytestmark = pytest.mark.browser
-
 ROOT = Path(__file__).resolve().parents[2]
 OpenPage = Callable[..., Any]
 PROMPT = "Build me a todo list"

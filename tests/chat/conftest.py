@@ -11,12 +11,6 @@ from tests.chat.driving import App
 
 
 @pytest_asyncio.fixture
-async def mock() -> AsyncIterator[AnthropicMock]:
-    async with AnthropicMock() as server:
-        yield server
-
-
-@pytest_asyncio.fixture
 async def make_app(mock: AnthropicMock) -> AsyncIterator[Callable[..., App]]:
     async with AsyncExitStack() as stack:
 

@@ -10,15 +10,15 @@ from typing import Any, Self
 
 from attrs import evolve
 
-from openbolt import Dependencies, Headers, OpenBolt, Request, RequestContext, Response, Settings
-from openbolt.chat.log import MemoryEventLog
-from openbolt.clock import SystemClock, SystemTokens
+from openbolt import Headers, OpenBolt, Request, RequestContext, Response, Settings
+from openbolt.clock import SystemClock
 from openbolt.http import StreamBody
 from openbolt.protocols import ModelProvider
 from openbolt.providers.http import MessagesProvider
 from openbolt.senders.aiohttp import AiohttpSender
-from openbolt_local.memory import MemoryKeyValueStore, MemoryLeaseStore, MemoryObjectStore
 from openbolt_local.mocks import AnthropicMock
+from tests.handlers.building import read_body
+from tests.stores import in_memory
 
 JSON = "application/json"
 KEY = "sk-ant-very-secret"
@@ -47,20 +47,9 @@ class App:
         self.mock = mock
         self.settings = Settings(**{"max_tokens": 4096, **settings})
         self.tasks: set[asyncio.Task[None]] = set()
-        clock = SystemClock()
-        kv = MemoryKeyValueStore(clock)
         self._sender = AiohttpSender()
         self.provider: ModelProvider = MessagesProvider(self._sender, mock.url, KEY, max_retries=0)
-        self.dependencies = Dependencies(
-            kv=kv,
-            atomic=kv,
-            objects=MemoryObjectStore(clock),
-            events=MemoryEventLog(clock),
-            leases=MemoryLeaseStore(clock),
-            provider=self.provider,
-            clock=clock,
-            tokens=SystemTokens(),
-        )
+        self.dependencies = in_memory(SystemClock(), provider=self.provider)
         self.restart()
 
     def restart(self, **changes: Any) -> None:
@@ -118,12 +107,7 @@ class App:
 
     async def read(self, response: Response) -> bytes:
         """The whole body, closed."""
-        if isinstance(response.body, bytes):
-            return response.body
-        try:
-            return b"".join([chunk async for chunk in response.body])
-        finally:
-            await response.body.aclose()
+        return await read_body(response)
 
     async def call(
         self, method: str, target: str, body: Any = None, headers: dict[str, str] | None = None

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import tracemalloc
-from collections.abc import Iterable
 from typing import get_args
 
 import pytest
@@ -22,6 +21,7 @@ from openbolt.chat.artifacts import (
     Text,
     Verdict,
 )
+from tests.artifacts import merged
 
 
 def read(text: str, size: int | None = None, *, max_tag: int = 16_384) -> list[Event]:
@@ -32,19 +32,6 @@ def read(text: str, size: int | None = None, *, max_tag: int = 16_384) -> list[E
     for at in range(0, len(text), step):
         events += parser.feed(text[at : at + step])
     return merged(events + parser.finish())
-
-
-def merged(events: Iterable[Event]) -> list[Event]:
-    result: list[Event] = []
-    for event in events:
-        match result[-1] if result else None, event:
-            case Text(before), Text(after):
-                result[-1] = Text(before + after)
-            case ActionDelta(action_id, before), ActionDelta(_, after):
-                result[-1] = ActionDelta(action_id, before + after)
-            case _:
-                result.append(event)
-    return result
 
 
 def artifact(body: str, attributes: str = 'id="a" title="A"') -> str:

@@ -20,6 +20,7 @@ from openbolt.errors import (
     UnsupportedMediaTypeError,
 )
 from openbolt.http import Headers, Request, RequestContext, StreamBody
+from openbolt.testing import SequenceTokens
 
 
 @frozen
@@ -235,17 +236,6 @@ BODIES = ANYTHING | st.fixed_dictionaries(
 )
 
 
-class CountedTokens:
-    """Ids ``t1``, ``t2``, ..."""
-
-    def __init__(self) -> None:
-        self.made = 0
-
-    def token(self) -> str:
-        self.made += 1
-        return f"t{self.made}"
-
-
 @given(BODIES)
 def test_any_json_is_a_chat_request_or_names_a_field(data: object) -> None:
     """Nothing but `InvalidRequestError` comes out, of either of the two that check a body."""
@@ -253,7 +243,7 @@ def test_any_json_is_a_chat_request_or_names_a_field(data: object) -> None:
     body: object = None
     try:
         body = structure(data, ChatBody)
-        read_submission(body, now=0, tokens=CountedTokens(), max_message_bytes=100)
+        read_submission(body, now=0, tokens=SequenceTokens(), max_message_bytes=100)
     except InvalidRequestError as exc:
         refusal = exc
     if refusal is not None:

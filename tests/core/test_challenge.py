@@ -5,11 +5,9 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import json
-from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
-import pytest_asyncio
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -26,7 +24,7 @@ from openbolt.http import EMPTY_BODY, Headers, Principal, Request, RequestContex
 from openbolt.lifetime import Work
 from openbolt.senders.aiohttp import AiohttpSender
 from openbolt.testing import ManualClock, SequenceTokens
-from openbolt.testing.scripted import Exchange, ScriptedServer, scripted_server
+from openbolt.testing.scripted import Exchange, ScriptedServer
 from openbolt_local.memory import MemoryKeyValueStore
 
 NOW = 1_700_000_000.0
@@ -239,18 +237,10 @@ def test_keys_are_not_shown(clock: ManualClock) -> None:
 # Turnstile
 
 
-@pytest_asyncio.fixture
-async def cloudflare() -> AsyncIterator[ScriptedServer]:
-    async with scripted_server() as server:
-        yield server
-
-
-@pytest_asyncio.fixture
-async def turnstile(cloudflare: ScriptedServer) -> AsyncIterator[Turnstile]:
-    sender = AiohttpSender()
-    url = cloudflare.url("/turnstile/v0/siteverify")
-    yield Turnstile(sender, "secret", {"app.example"}, action="try", url=url)
-    await sender.aclose()
+@pytest.fixture
+def turnstile(upstream: ScriptedServer, sender: AiohttpSender) -> Turnstile:
+    url = upstream.url("/turnstile/v0/siteverify")
+    return Turnstile(sender, "secret", {"app.example"}, action="try", url=url)
 
 
 def saying(
@@ -270,12 +260,12 @@ GOOD = {"success": True, "hostname": "app.example", "action": "try", "error-code
 
 
 async def test_a_token_that_cloudflare_vouches_for_is_good(
-    cloudflare: ScriptedServer, turnstile: Turnstile
+    upstream: ScriptedServer, turnstile: Turnstile
 ) -> None:
-    asked = saying(cloudflare, **GOOD)
+    asked = saying(upstream, **GOOD)
     assert await turnstile.verify(request_with("0.token-1"))
     assert asked == [{"secret": "secret", "response": "0.token-1"}]
-    exchange = cloudflare.exchanges[0]
+    exchange = upstream.exchanges[0]
     assert (exchange.method, exchange.target) == ("POST", "/turnstile/v0/siteverify")
     assert exchange.headers.get("content-type") == "application/json"
 
@@ -295,18 +285,18 @@ async def test_a_token_that_cloudflare_vouches_for_is_good(
     ids=str,
 )
 async def test_a_token_that_it_does_not_vouch_for_here_is_not(
-    cloudflare: ScriptedServer, turnstile: Turnstile, changes: dict[str, Any]
+    upstream: ScriptedServer, turnstile: Turnstile, changes: dict[str, Any]
 ) -> None:
-    saying(cloudflare, **{**GOOD, **changes})
+    saying(upstream, **{**GOOD, **changes})
     assert await turnstile.verify(request_with("0.token")) is False
 
 
 @pytest.mark.parametrize("token", ["", "x" * 2049, "a b", 'a"b', "ä"])
 async def test_what_is_no_token_is_not_asked_about(
-    cloudflare: ScriptedServer, turnstile: Turnstile, token: str
+    upstream: ScriptedServer, turnstile: Turnstile, token: str
 ) -> None:
     assert not await turnstile.verify(request_with(token))
-    assert cloudflare.exchanges == []
+    assert upstream.exchanges == []
 
 
 @pytest.mark.parametrize(
@@ -321,18 +311,18 @@ async def test_what_is_no_token_is_not_asked_about(
     ids=["500", "array", "text", "internal", "deep"],
 )
 async def test_a_cloudflare_that_does_not_answer_is_an_upstream_error(
-    cloudflare: ScriptedServer, turnstile: Turnstile, status: int, body: bytes
+    upstream: ScriptedServer, turnstile: Turnstile, status: int, body: bytes
 ) -> None:
-    saying(cloudflare, status, body)
+    saying(upstream, status, body)
     with pytest.raises(UpstreamError) as caught:
         await turnstile.verify(request_with("0.token"))
     assert "token" not in str(caught.value)
 
 
 async def test_a_wrong_secret_is_the_operators_to_mend(
-    cloudflare: ScriptedServer, turnstile: Turnstile
+    upstream: ScriptedServer, turnstile: Turnstile
 ) -> None:
-    saying(cloudflare, success=False, **{"error-codes": ["invalid-input-secret"]})
+    saying(upstream, success=False, **{"error-codes": ["invalid-input-secret"]})
     with pytest.raises(ConfigurationError):
         await turnstile.verify(request_with("0.token"))
 

@@ -6,7 +6,6 @@ import asyncio
 import gzip
 import socket
 import zlib
-from collections.abc import AsyncIterator
 from ipaddress import ip_address
 
 import aiohttp
@@ -30,28 +29,15 @@ from openbolt.proxy.guard import (
     TargetRefusedError,
 )
 from openbolt.senders.aiohttp import AiohttpSender
-from openbolt.testing.scripted import Exchange, ScriptedServer, scripted_server
+from openbolt.testing.scripted import Exchange, ScriptedServer
 from openbolt_local.resolver import SystemResolver
 from tests.security.ssrf_network import RecordingSender, StandInResolver
 
 NAME = "good.example"
 
 
-@pytest.fixture
-async def server() -> AsyncIterator[ScriptedServer]:
-    async with scripted_server() as server:
-        yield server
-
-
-@pytest.fixture
-async def sender() -> AsyncIterator[AiohttpSender]:
-    sender = AiohttpSender()
-    yield sender
-    await sender.aclose()
-
-
-def guard_for(sender: AiohttpSender, server: ScriptedServer, **limits: int) -> GuardedSender:
-    policy = FetchPolicy(allow_hosts=(f"{NAME}:{server.port}",), **limits)  # type: ignore[arg-type]
+def guard_for(sender: AiohttpSender, upstream: ScriptedServer, **limits: int) -> GuardedSender:
+    policy = FetchPolicy(allow_hosts=(f"{NAME}:{upstream.port}",), **limits)  # type: ignore[arg-type]
     return GuardedSender(sender, StandInResolver(default=("127.0.0.1",)), policy)
 
 
@@ -72,55 +58,55 @@ def answering(body: bytes, **headers: str) -> object:
     ],
 )
 async def test_a_body_is_unpacked(
-    sender: AiohttpSender, server: ScriptedServer, coding: str, packed: bytes
+    sender: AiohttpSender, upstream: ScriptedServer, coding: str, packed: bytes
 ) -> None:
-    server.script = answering(packed, content_encoding=coding, x_a="1")  # type: ignore[assignment]
-    request = OutboundRequest("GET", server.url("/", host=NAME))
-    async with guard_for(sender, server).fetch(request) as answer:
+    upstream.script = answering(packed, content_encoding=coding, x_a="1")  # type: ignore[assignment]
+    request = OutboundRequest("GET", upstream.url("/", host=NAME))
+    async with guard_for(sender, upstream).fetch(request) as answer:
         assert await answer.read() == b"hello"
         assert answer.headers.get("x-a") == "1"
         assert ("content-length" in answer.headers) is (coding == "identity")
         assert (answer.url, answer.redirects) == (request.url, ())
-    assert server.exchanges[0].headers.get("accept-encoding") == "gzip, deflate"
+    assert upstream.exchanges[0].headers.get("accept-encoding") == "gzip, deflate"
 
 
 async def test_nothing_else_is_asked_for_or_unpacked(
-    sender: AiohttpSender, server: ScriptedServer
+    sender: AiohttpSender, upstream: ScriptedServer
 ) -> None:
-    server.script = answering(b"?", content_encoding="br")  # type: ignore[assignment]
+    upstream.script = answering(b"?", content_encoding="br")  # type: ignore[assignment]
     headers = Headers.of({"Accept-Encoding": "br"})
-    request = OutboundRequest("GET", server.url("/", host=NAME), headers)
+    request = OutboundRequest("GET", upstream.url("/", host=NAME), headers)
     with pytest.raises(UpstreamError, match="wasn't asked for"):
-        async with guard_for(sender, server).fetch(request):
+        async with guard_for(sender, upstream).fetch(request):
             pass
-    assert server.exchanges[0].headers.get_all("accept-encoding") == ("gzip, deflate",)
+    assert upstream.exchanges[0].headers.get_all("accept-encoding") == ("gzip, deflate",)
 
 
 async def test_a_head_of_something_large_is_no_large_answer(
-    sender: AiohttpSender, server: ScriptedServer
+    sender: AiohttpSender, upstream: ScriptedServer
 ) -> None:
     async def script(exchange: Exchange) -> None:
         await exchange.start(200, {"content-length": "9" * 12, "content-encoding": "gzip"})
 
-    server.script = script
-    request = OutboundRequest("HEAD", server.url("/", host=NAME))
-    async with guard_for(sender, server).fetch(request) as answer:
+    upstream.script = script
+    request = OutboundRequest("HEAD", upstream.url("/", host=NAME))
+    async with guard_for(sender, upstream).fetch(request) as answer:
         assert await answer.read() == b""
 
 
 @pytest.mark.parametrize("length", ["1001", "9" * 5000])
 async def test_a_declared_length_over_the_limit_is_not_waited_for(
-    sender: AiohttpSender, server: ScriptedServer, length: str
+    sender: AiohttpSender, upstream: ScriptedServer, length: str
 ) -> None:
-    server.script = lambda exchange: exchange.start(200, {"content-length": length})
-    request = OutboundRequest("GET", server.url("/", host=NAME))
+    upstream.script = lambda exchange: exchange.start(200, {"content-length": length})
+    request = OutboundRequest("GET", upstream.url("/", host=NAME))
     with pytest.raises(UpstreamError):
-        async with guard_for(sender, server, max_response_bytes=1000).fetch(request):
+        async with guard_for(sender, upstream, max_response_bytes=1000).fetch(request):
             pass
 
 
 async def test_an_endless_body_ends_at_the_limit(
-    sender: AiohttpSender, server: ScriptedServer
+    sender: AiohttpSender, upstream: ScriptedServer
 ) -> None:
     hung_up = asyncio.Event()
 
@@ -133,12 +119,14 @@ async def test_an_endless_body_ends_at_the_limit(
             hung_up.set()
             raise
 
-    server.script = script
-    request = OutboundRequest("GET", server.url("/", host=NAME))
+    upstream.script = script
+    request = OutboundRequest("GET", upstream.url("/", host=NAME))
     sizes: list[int] = []
 
     async def fetch() -> None:
-        async with guard_for(sender, server, max_response_bytes=1_000_000).fetch(request) as answer:
+        async with guard_for(sender, upstream, max_response_bytes=1_000_000).fetch(
+            request
+        ) as answer:
             async for piece in answer.body:
                 sizes.append(len(piece))
 
@@ -148,20 +136,20 @@ async def test_an_endless_body_ends_at_the_limit(
     await asyncio.wait_for(hung_up.wait(), 5)
 
 
-async def test_header_fields_have_a_limit(sender: AiohttpSender, server: ScriptedServer) -> None:
-    server.script = answering(b"", x_a="a" * 2000)  # type: ignore[assignment]
-    request = OutboundRequest("GET", server.url("/", host=NAME))
+async def test_header_fields_have_a_limit(sender: AiohttpSender, upstream: ScriptedServer) -> None:
+    upstream.script = answering(b"", x_a="a" * 2000)  # type: ignore[assignment]
+    request = OutboundRequest("GET", upstream.url("/", host=NAME))
     with pytest.raises(ResponseTooLargeError) as caught:
-        async with guard_for(sender, server, max_header_bytes=2000).send(request):
+        async with guard_for(sender, upstream, max_header_bytes=2000).send(request):
             pass
     assert (caught.value.code, caught.value.status_hint) == ("response_too_large", 502)
 
 
 async def test_unpacking_lets_others_have_their_turn(
-    sender: AiohttpSender, server: ScriptedServer
+    sender: AiohttpSender, upstream: ScriptedServer
 ) -> None:
-    server.script = answering(gzip.compress(bytes(32 << 20)), content_encoding="gzip")  # type: ignore[assignment]
-    request = OutboundRequest("GET", server.url("/", host=NAME))
+    upstream.script = answering(gzip.compress(bytes(32 << 20)), content_encoding="gzip")  # type: ignore[assignment]
+    request = OutboundRequest("GET", upstream.url("/", host=NAME))
     turns = 0
 
     async def others() -> None:
@@ -170,7 +158,7 @@ async def test_unpacking_lets_others_have_their_turn(
             turns += 1
             await asyncio.sleep(0)
 
-    guard = guard_for(sender, server, max_ratio=2000)
+    guard = guard_for(sender, upstream, max_ratio=2000)
     async with guard.fetch(request) as answer:
         task = asyncio.create_task(others())
         before = turns
@@ -181,7 +169,7 @@ async def test_unpacking_lets_others_have_their_turn(
 
 
 async def test_an_error_of_the_reader_passes_and_closes(
-    sender: AiohttpSender, server: ScriptedServer
+    sender: AiohttpSender, upstream: ScriptedServer
 ) -> None:
     gone = asyncio.Event()
 
@@ -190,18 +178,20 @@ async def test_an_error_of_the_reader_passes_and_closes(
         await exchange.gone()
         gone.set()
 
-    server.script = script
+    upstream.script = script
     with pytest.raises(LookupError):
-        async with guard_for(sender, server).fetch(OutboundRequest("GET", server.url(host=NAME))):
+        async with guard_for(sender, upstream).fetch(
+            OutboundRequest("GET", upstream.url(host=NAME))
+        ):
             raise LookupError
     await asyncio.wait_for(gone.wait(), 5)
 
 
 async def test_a_body_can_be_read_and_closed_in_another_task(
-    sender: AiohttpSender, server: ScriptedServer
+    sender: AiohttpSender, upstream: ScriptedServer
 ) -> None:
-    server.script = answering(b"hello")  # type: ignore[assignment]
-    context = guard_for(sender, server).fetch(OutboundRequest("GET", server.url(host=NAME)))
+    upstream.script = answering(b"hello")  # type: ignore[assignment]
+    context = guard_for(sender, upstream).fetch(OutboundRequest("GET", upstream.url(host=NAME)))
     answer = await context.__aenter__()
     assert await asyncio.create_task(answer.read()) == b"hello"
     await asyncio.create_task(context.__aexit__(None, None, None))  # type: ignore[arg-type]

@@ -6,19 +6,10 @@ from collections.abc import Callable
 import pytest
 
 from openbolt.errors import BackendError, ConflictError
-from openbolt.heads import HeadStore, KeyValueHeads, ObjectHeads, move_head
+from openbolt.heads import HeadStore, KeyValueHeads, move_head
 from openbolt.testing import ManualClock
-from openbolt_local.memory import MemoryKeyValueStore, MemoryObjectStore
-from tests.faults import FaultyKeyValues, FaultyObjects
-
-
-def key_value_heads() -> HeadStore:
-    return KeyValueHeads(FaultyKeyValues(MemoryKeyValueStore(ManualClock())))
-
-
-def object_heads() -> HeadStore:
-    return ObjectHeads(FaultyObjects(MemoryObjectStore(ManualClock())))
-
+from openbolt_local.memory import MemoryKeyValueStore
+from tests.faults import FaultyKeyValues, key_value_heads, object_heads
 
 both = pytest.mark.parametrize("make", [key_value_heads, object_heads])
 Make = Callable[[], HeadStore]

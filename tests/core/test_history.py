@@ -24,24 +24,17 @@ def new_chat(name: str = "c1", owner: str = "ann", *order: str) -> Chat:
     return Chat(name, owner, "p1", "Title", 1000.0, 1000.0, order=order)
 
 
-@pytest.fixture
-def clock() -> ManualClock:
-    return ManualClock()
-
-
-@pytest.fixture
-def memory(clock: ManualClock) -> MemoryKeyValueStore:
-    return MemoryKeyValueStore(clock)
-
-
 @pytest.fixture(params=["key-value heads", "object heads"])
 def chats(
-    request: pytest.FixtureRequest, memory: MemoryKeyValueStore, clock: ManualClock
+    request: pytest.FixtureRequest,
+    kv: MemoryKeyValueStore,
+    objects: MemoryObjectStore,
+    clock: ManualClock,
 ) -> ChatStore:
-    kv = FaultyKeyValues(memory)
+    faulty = FaultyKeyValues(kv)
     if request.param == "key-value heads":
-        return ChatStore(kv, KeyValueHeads(kv), clock)
-    return ChatStore(kv, ObjectHeads(FaultyObjects(MemoryObjectStore(clock))), clock)
+        return ChatStore(faulty, KeyValueHeads(faulty), clock)
+    return ChatStore(faulty, ObjectHeads(FaultyObjects(objects)), clock)
 
 
 async def ids(chats: ChatStore, chat_id: str = "c1") -> list[str]:
@@ -112,14 +105,14 @@ async def test_beginning_keeps_what_is_not_the_turns_to_change(
 
 
 async def test_nobody_begins_in_anothers_chat_or_touches_its_messages(
-    chats: ChatStore, memory: MemoryKeyValueStore
+    chats: ChatStore, kv: MemoryKeyValueStore
 ) -> None:
     await chats.begin(new_chat("c1", "ann", "q1"), message("q1", "hers"))
     with pytest.raises(ConflictError):
         await chats.begin(new_chat("c1", "bob", "q1"), message("q1", "his"))
     chat = await chats.load("c1", owner="ann")
     assert [m.text for m in await chats.messages(chat)] == ["hers"]
-    assert await keys_of(memory, "user:bob/") == []
+    assert await keys_of(kv, "user:bob/") == []
 
 
 async def test_anybody_elses_chat_is_no_chat(chats: ChatStore) -> None:
@@ -148,21 +141,21 @@ async def test_chats_are_listed_by_their_latest_change(
 
 
 async def test_a_deleted_chat_leaves_no_key_and_its_neighbor_whole(
-    chats: ChatStore, memory: MemoryKeyValueStore
+    chats: ChatStore, kv: MemoryKeyValueStore
 ) -> None:
     for name in ("c1", "c11"):
         await chats.begin(new_chat(name, "ann", "q1"), message("q1"))
         await chats.add(name, message("a1"))
     await chats.delete("c1", owner="ann")
-    assert await keys_of(memory, "chat:c1/") == []
-    assert await keys_of(memory, "user:ann/") == ["user:ann/chat/c11"]
+    assert await keys_of(kv, "chat:c1/") == []
+    assert await keys_of(kv, "user:ann/") == ["user:ann/chat/c11"]
     assert await ids(chats, "c11") == ["q1", "a1"]
     with pytest.raises(NotFoundError):
         await chats.load("c1", owner="ann")
 
 
 async def test_messages_that_no_head_names_any_more_are_deleted_too(
-    chats: ChatStore, memory: MemoryKeyValueStore
+    chats: ChatStore, kv: MemoryKeyValueStore
 ) -> None:
     await chats.begin(new_chat("c1", "ann", "q1"), message("q1"))
     await chats.add("c1", message("dropped"))
@@ -171,11 +164,11 @@ async def test_messages_that_no_head_names_any_more_are_deleted_too(
     await chats.write("c1", message("never-named"))
     await chats.ask_stop("c1", "t1")
     await chats.delete("c1", owner="ann")
-    assert await keys_of(memory, "chat:c1/") == []
+    assert await keys_of(kv, "chat:c1/") == []
 
 
 async def test_a_message_for_a_deleted_chat_is_refused_and_leaves_nothing(
-    chats: ChatStore, memory: MemoryKeyValueStore
+    chats: ChatStore, kv: MemoryKeyValueStore
 ) -> None:
     await chats.begin(new_chat("c1", "ann", "q1"), message("q1"))
     adding, deleting = chats.add("c1", message("a1")), chats.delete("c1", owner="ann")
@@ -184,8 +177,8 @@ async def test_a_message_for_a_deleted_chat_is_refused_and_leaves_nothing(
     assert added is None or isinstance(added, NotFoundError)
     with pytest.raises(NotFoundError):
         await chats.add("c1", message("a2"))
-    assert await keys_of(memory, "user:ann/") == []
-    assert "chat:c1/message/a2" not in await keys_of(memory, "chat:c1/")
+    assert await keys_of(kv, "user:ann/") == []
+    assert "chat:c1/message/a2" not in await keys_of(kv, "chat:c1/")
 
 
 class DeletedMeanwhile(FaultyKeyValues):
@@ -198,25 +191,31 @@ class DeletedMeanwhile(FaultyKeyValues):
 
 
 async def test_a_message_for_a_chat_that_is_deleted_meanwhile_leaves_nothing(
-    memory: MemoryKeyValueStore, clock: ManualClock
+    kv: MemoryKeyValueStore, clock: ManualClock
 ) -> None:
-    kv = DeletedMeanwhile(memory)
-    chats = ChatStore(kv, KeyValueHeads(kv), clock)
+    faulty = DeletedMeanwhile(kv)
+    chats = ChatStore(faulty, KeyValueHeads(faulty), clock)
     await chats.begin(new_chat("c1", "ann"), None)
     with pytest.raises(NotFoundError):
         await chats.add("c1", message("late"))
-    assert await keys_of(memory, "chat:c1/") == []
+    assert await keys_of(kv, "chat:c1/") == []
+
+
+async def answered_chat(kv: MemoryKeyValueStore, clock: ManualClock) -> ChatStore:
+    """A sound store with one chat: a question and its answer."""
+    sound = ChatStore(kv, KeyValueHeads(kv), clock)
+    await sound.begin(new_chat("c1", "ann", "q1"), message("q1"))
+    await sound.add("c1", message("a1"))
+    return sound
 
 
 @pytest.mark.parametrize("fail_at", range(1, 9))
 async def test_a_write_that_fails_leaves_the_chat_before_or_the_one_after(
-    memory: MemoryKeyValueStore, clock: ManualClock, fail_at: int
+    kv: MemoryKeyValueStore, clock: ManualClock, fail_at: int
 ) -> None:
-    sound = ChatStore(memory, KeyValueHeads(memory), clock)
-    await sound.begin(new_chat("c1", "ann", "q1"), message("q1"))
-    await sound.add("c1", message("a1"))
-    kv = FaultyKeyValues(memory, fail_at=fail_at)
-    chats = ChatStore(kv, KeyValueHeads(kv), clock)
+    sound = await answered_chat(kv, clock)
+    faulty = FaultyKeyValues(kv, fail_at=fail_at)
+    chats = ChatStore(faulty, KeyValueHeads(faulty), clock)
     chat = await sound.load("c1", owner="ann")
     try:
         await chats.begin(evolve(chat, order=(*chat.order, "q2")), message("q2"))
@@ -230,18 +229,16 @@ async def test_a_write_that_fails_leaves_the_chat_before_or_the_one_after(
 
 @pytest.mark.parametrize("fail_at", range(1, 5))
 async def test_deleting_that_broke_off_can_be_asked_for_again(
-    memory: MemoryKeyValueStore, clock: ManualClock, fail_at: int
+    kv: MemoryKeyValueStore, clock: ManualClock, fail_at: int
 ) -> None:
-    sound = ChatStore(memory, KeyValueHeads(memory), clock)
-    await sound.begin(new_chat("c1", "ann", "q1"), message("q1"))
-    await sound.add("c1", message("a1"))
-    kv = FaultyKeyValues(memory, fail_at=fail_at)
+    sound = await answered_chat(kv, clock)
+    faulty = FaultyKeyValues(kv, fail_at=fail_at)
     with pytest.raises(BackendError):
-        await ChatStore(kv, KeyValueHeads(kv), clock).delete("c1", owner="ann")
+        await ChatStore(faulty, KeyValueHeads(faulty), clock).delete("c1", owner="ann")
     if fail_at <= 3:
         await sound.delete("c1", owner="ann")
-        assert await keys_of(memory, "user:ann/") == []
-    assert await keys_of(memory, "chat:c1/") == []
+        assert await keys_of(kv, "user:ann/") == []
+    assert await keys_of(kv, "chat:c1/") == []
     assert await sound.list("ann") == []
 
 

@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 
 import pytest
+from attrs import evolve, fields
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -74,6 +75,15 @@ def test_header_names_are_lower_case_in_order_and_may_repeat() -> None:
     assert ("X" in headers, "y" in headers, 1 in headers) == (True, False, False)
 
 
+@given(PAIRS)
+def test_headers_of_names_in_lower_case_are_the_same_without_a_look(
+    pairs: list[tuple[str, str]],
+) -> None:
+    low = tuple((name.lower(), value) for name, value in pairs)
+    assert Headers.lowered(low) == Headers(pairs)
+    assert hash(Headers.lowered(low)) == hash(Headers(pairs))
+
+
 def test_headers_of_a_mapping_and_of_names() -> None:
     headers = Headers.of({"A": "1"}, content_type="text/plain")
     assert headers.items == (("a", "1"), ("content-type", "text/plain"))
@@ -99,6 +109,7 @@ def test_replacing_fields_leaves_the_others_where_they_are(
 def test_defaults_replace_nothing(pairs: list[tuple[str, str]], defaults: dict[str, str]) -> None:
     before = Headers(pairs)
     after = before.with_defaults(defaults)
+    assert before.with_defaults(Headers.of(defaults)) == after
     assert after.items[: len(before.items)] == before.items
     added = after.items[len(before.items) :]
     assert all(name not in before for name, _ in added)
@@ -121,6 +132,46 @@ def test_a_request_with_another_context_is_a_copy() -> None:
     known = plain.with_context(principal=principal)
     assert (known.context.principal, known.context.request_id) == (principal, "r")
     assert (plain.context.principal, known.body) == (None, plain.body)
+
+
+def test_a_copy_of_a_request_leaves_nothing_out() -> None:
+    async def gone() -> None: ...
+
+    full = Request(
+        "PUT",
+        "/p",
+        Headers.of(a="1"),
+        StreamBody(Source(b"ab")),
+        RequestContext(_no_spawn, "r", Principal("u1"), "192.0.2.1", gone),
+        "q=1",
+        "https",
+        "/root",
+        {"id": "1"},
+    )
+    for kind in (Request, RequestContext):
+        plain = full if kind is Request else full.context
+        bare = request() if kind is Request else RequestContext(_no_spawn)
+        same = [f.name for f in fields(kind) if getattr(plain, f.name) == getattr(bare, f.name)]
+        assert same in ([], ["spawn"]), "or a copy without it would pass for one"
+    assert full.with_context() == full
+    assert full.with_path_params(full.path_params) == full
+    assert full.with_context(request_id="s") == evolve(
+        full, context=evolve(full.context, request_id="s")
+    )
+    assert full.with_path_params({"id": "2"}) == evolve(full, path_params={"id": "2"})
+    with pytest.raises(TypeError, match="unknown"):
+        full.with_context(unknown=1)
+
+
+def test_the_parameters_of_a_path_cant_be_changed_behind_a_requests_back() -> None:
+    given = {"id": "1"}
+    asked = request().with_path_params(given)
+    given["id"] = "2"
+    assert asked.path_params == {"id": "1"}
+    with pytest.raises(TypeError):
+        asked.path_params["id"] = "2"  # type: ignore[index]
+    with pytest.raises(TypeError):
+        request().path_params["id"] = "2"  # type: ignore[index]
 
 
 @pytest.mark.parametrize(

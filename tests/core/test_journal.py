@@ -7,18 +7,12 @@ import pytest
 from openbolt.errors import BackendError
 from openbolt.projects.journal import Journal, JournalHead, JournalStore
 from openbolt.projects.store import FileEntry
-from openbolt.testing import ManualClock
 from openbolt_local.memory import MemoryKeyValueStore
 from tests.faults import FaultyKeyValues, keys_of
 
 
 def head(turn: str = "t1", project: str = "p1") -> JournalHead:
     return JournalHead(turn, "c1", project, "ann", 3, 1000.5)
-
-
-@pytest.fixture
-def kv() -> MemoryKeyValueStore:
-    return MemoryKeyValueStore(ManualClock())
 
 
 @pytest.fixture

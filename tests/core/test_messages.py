@@ -12,24 +12,16 @@ from openbolt.bodies import structure
 from openbolt.chat.messages import ChatBody, Submission, is_valid_id, read_submission
 from openbolt.errors import InvalidRequestError, PayloadTooLargeError
 from openbolt.history import Message
+from openbolt.testing import SequenceTokens
 
 NOW = 1_700_000_000.5
-
-
-class CountedTokens:
-    """Ids ``t1``, ``t2``, ..."""
-
-    def __init__(self) -> None:
-        self.made = 0
-
-    def token(self) -> str:
-        self.made += 1
-        return f"t{self.made}"
+MADE = SequenceTokens().token()
+"""The first id that is made for a message without one."""
 
 
 def read(data: dict[str, Any], limit: int = 1000) -> Submission:
     body = structure(data, ChatBody)
-    return read_submission(body, now=NOW, tokens=CountedTokens(), max_message_bytes=limit)
+    return read_submission(body, now=NOW, tokens=SequenceTokens(), max_message_bytes=limit)
 
 
 def user(text: str = "Hello", **more: Any) -> dict[str, Any]:
@@ -47,7 +39,7 @@ def said(message_id: str, text: str) -> Message:
 
 
 def test_the_least_that_a_client_sends() -> None:
-    assert read({"messages": [user()]}) == Submission(said("t1", "Hello"), "build")
+    assert read({"messages": [user()]}) == Submission(said(MADE, "Hello"), "build")
 
 
 def test_all_that_a_client_sends() -> None:
@@ -251,7 +243,7 @@ def test_a_message_over_the_limit_in_bytes_is_a_413(message: dict[str, Any], whe
 
 @pytest.mark.parametrize("given_id", [None, "", "a b", "é", "x" * 129, "a/../b"])
 def test_a_message_without_a_usable_id_gets_a_fresh_one(given_id: str | None) -> None:
-    assert read({"messages": [user(id=given_id)]}).message.id == "t1"
+    assert read({"messages": [user(id=given_id)]}).message.id == MADE
 
 
 @pytest.mark.parametrize("trigger", ["submit-message", "regenerate-message"])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from typing import get_args
 
 import pytest
@@ -36,14 +35,9 @@ from openbolt.model import (
 )
 from openbolt.providers import _messages_api as api
 from openbolt.providers._failures import retry_after_of
+from openbolt.testing.providers import sse
 
 HELLO = (ModelMessage.text("user", "Hello"),)
-
-
-def sse(*events: dict[str, object]) -> bytes:
-    return b"".join(
-        f"event: {event['type']}\ndata: {json.dumps(event)}\n\n".encode() for event in events
-    )
 
 
 def delta(**fields: str) -> dict[str, object]:

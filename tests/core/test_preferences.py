@@ -16,11 +16,11 @@ from openbolt.errors import (
     PayloadTooLargeError,
     PreconditionFailedError,
 )
-from openbolt.heads import HeadStore, KeyValueHeads, ObjectHeads
+from openbolt.heads import KeyValueHeads
 from openbolt.preferences import Preferences, PreferenceStore, SavedPreferences, merge_patch
 from openbolt.testing import ManualClock
-from openbolt_local.memory import MemoryKeyValueStore, MemoryObjectStore
-from tests.faults import FaultyKeyValues, FaultyObjects
+from openbolt_local.memory import MemoryKeyValueStore
+from tests.faults import FaultyKeyValues, key_value_heads, object_heads
 
 APPENDIX_A = """
 {"a":"b"}            {"a":"c"}                   {"a":"c"}
@@ -116,14 +116,6 @@ def test_patches_of_different_members_come_in_any_order(
     assert text(merge_patch(merge_patch(target, one), two)) == text(
         merge_patch(merge_patch(target, two), one)
     )
-
-
-def key_value_heads() -> HeadStore:
-    return KeyValueHeads(FaultyKeyValues(MemoryKeyValueStore(ManualClock())))
-
-
-def object_heads() -> HeadStore:
-    return ObjectHeads(FaultyObjects(MemoryObjectStore(ManualClock())))
 
 
 @pytest.fixture(params=[key_value_heads, object_heads])

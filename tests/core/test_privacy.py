@@ -18,11 +18,9 @@ from openbolt.accounts import AccountJournals, Accounts
 from openbolt.archives import ExportedFile, zip_files
 from openbolt.auth.session_store import KeyValueSessionStore
 from openbolt.auth.sessions import Sessions
-from openbolt.chat.log import MemoryEventLog
 from openbolt.chat.running import RunningTurn, RunningTurns
 from openbolt.errors import BackendError, ConflictError, LockedError, UpstreamError
 from openbolt.graph import Graph
-from openbolt.heads import KeyValueHeads
 from openbolt.history import Chat, ChatStore, Message
 from openbolt.personal.account import SessionData
 from openbolt.privacy import PersonalData, PurgeReport, Receipt, parts_of_an_account, purge
@@ -39,52 +37,15 @@ from openbolt_local.memory import (
     MemorySessionStore,
 )
 from tests.faults import FaultyKeyValues, keys_of, objects_of
+from tests.stores import in_memory
 
 DAY = 86_400.0
 MIB = 1024 * 1024
 
 
 @pytest.fixture
-def clock() -> ManualClock:
-    return ManualClock()
-
-
-@pytest.fixture
-def kv(clock: ManualClock) -> MemoryKeyValueStore:
-    return MemoryKeyValueStore(clock)
-
-
-@pytest.fixture
-def objects(clock: ManualClock) -> MemoryObjectStore:
-    return MemoryObjectStore(clock)
-
-
-@pytest.fixture
-def projects(
-    kv: MemoryKeyValueStore, objects: MemoryObjectStore, clock: ManualClock
-) -> ProjectStore:
-    return ProjectStore(objects, kv, clock)
-
-
-@pytest.fixture
-def chats(kv: MemoryKeyValueStore, clock: ManualClock) -> ChatStore:
-    return ChatStore(kv, KeyValueHeads(kv), clock)
-
-
-@pytest.fixture
 def dependencies(kv: MemoryKeyValueStore, objects: ObjectStore, clock: ManualClock) -> Dependencies:
-    unused: Any = None
-    return Dependencies(
-        kv=kv,
-        atomic=kv,
-        objects=objects,
-        events=MemoryEventLog(clock),
-        leases=MemoryLeaseStore(clock),
-        provider=unused,
-        clock=clock,
-        tokens=SequenceTokens(),
-        cipher=PlainCipher(),
-    )
+    return in_memory(clock, kv=kv, objects=objects, tokens=SequenceTokens(), cipher=PlainCipher())
 
 
 @pytest.fixture

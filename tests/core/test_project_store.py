@@ -14,28 +14,8 @@ from tests.faults import FaultyKeyValues, FaultyObjects, flip_a_bit, keys_of, ob
 
 
 @pytest.fixture
-def clock() -> ManualClock:
-    return ManualClock()
-
-
-@pytest.fixture
-def kv(clock: ManualClock) -> MemoryKeyValueStore:
-    return MemoryKeyValueStore(clock)
-
-
-@pytest.fixture
-def memory(clock: ManualClock) -> MemoryObjectStore:
-    return MemoryObjectStore(clock)
-
-
-@pytest.fixture
-def objects(memory: MemoryObjectStore) -> FaultyObjects:
-    return FaultyObjects(memory)
-
-
-@pytest.fixture
-def projects(objects: FaultyObjects, kv: MemoryKeyValueStore, clock: ManualClock) -> ProjectStore:
-    return ProjectStore(objects, kv, clock)
+def objects(objects: MemoryObjectStore) -> FaultyObjects:
+    return FaultyObjects(objects)
 
 
 Files = Mapping[str, bytes | None]
@@ -212,15 +192,15 @@ async def test_a_change_against_a_removal_is_a_conflict_both_ways(projects: Proj
 
 @pytest.mark.parametrize("after", [False, True])
 async def test_a_commit_that_fails_at_any_write_leaves_the_version_before_or_the_one_after(
-    memory: MemoryObjectStore, kv: MemoryKeyValueStore, clock: ManualClock, after: bool
+    objects: FaultyObjects, kv: MemoryKeyValueStore, clock: ManualClock, after: bool
 ) -> None:
-    sound = ProjectStore(memory, kv, clock)
+    sound = ProjectStore(objects.inner, kv, clock)
     await sound.create("p1", "ann", "x")
     old = {"a": b"old", "b": b"old", "c": b"old"}
     await commit(sound, old)
     for attempt in range(100):
         new = {"a": b"%d" % attempt, "b": b"-%d" % attempt, "d": b"+%d" % attempt}
-        faulty = FaultyObjects(memory, fail_at=attempt + 1, after=after)
+        faulty = FaultyObjects(objects.inner, fail_at=attempt + 1, after=after)
         before = (await sound.load("p1", owner="ann")).number
         try:
             await commit(ProjectStore(faulty, kv, clock), {**new, "c": None})
@@ -238,30 +218,30 @@ async def test_a_commit_that_fails_at_any_write_leaves_the_version_before_or_the
 
 @pytest.mark.parametrize(("kv_fails_at", "objects_fail_at"), [(1, 0), (0, 1)])
 async def test_a_project_that_could_not_be_made_is_not_there_and_can_be_made_again(
-    memory: MemoryObjectStore,
+    objects: FaultyObjects,
     kv: MemoryKeyValueStore,
     clock: ManualClock,
     kv_fails_at: int,
     objects_fail_at: int,
 ) -> None:
-    objects = FaultyObjects(memory, fail_at=objects_fail_at)
-    broken = ProjectStore(objects, FaultyKeyValues(kv, fail_at=kv_fails_at), clock)
+    faulty = FaultyObjects(objects.inner, fail_at=objects_fail_at)
+    broken = ProjectStore(faulty, FaultyKeyValues(kv, fail_at=kv_fails_at), clock)
     with pytest.raises(BackendError):
         await broken.create("p1", "ann", "x")
-    sound = ProjectStore(memory, kv, clock)
+    sound = ProjectStore(objects.inner, kv, clock)
     assert await sound.list("ann") == []
     made = await sound.create("p1", "ann", "x")
     assert await sound.list("ann") == [made]
 
 
 async def test_a_flipped_bit_in_a_blob_is_an_error_not_another_text(
-    projects: ProjectStore, memory: MemoryObjectStore
+    projects: ProjectStore, objects: FaultyObjects
 ) -> None:
     await projects.create("p1", "ann", "x")
     done = await commit(projects, {"a": b"text", "b": b"whole"})
     entry = done.manifest.find("a")
     assert entry is not None
-    await flip_a_bit(memory, f"blobs/{entry.blob}")
+    await flip_a_bit(objects.inner, f"blobs/{entry.blob}")
     with pytest.raises(BackendError, match="damaged"):
         await projects.read_blob(entry)
     other = done.manifest.find("b")
@@ -270,25 +250,25 @@ async def test_a_flipped_bit_in_a_blob_is_an_error_not_another_text(
 
 
 async def test_a_flipped_bit_in_a_manifest_is_an_error_not_another_version(
-    projects: ProjectStore, memory: MemoryObjectStore
+    projects: ProjectStore, objects: FaultyObjects
 ) -> None:
     await projects.create("p1", "ann", "x")
     await commit(projects, {"a": b"1"})
     await commit(projects, {"a": b"2"})
     project = await projects.load("p1", owner="ann")
     before = (await projects.manifest(project)).parent
-    await flip_a_bit(memory, f"projects/p1/manifests/{before}")
+    await flip_a_bit(objects.inner, f"projects/p1/manifests/{before}")
     with pytest.raises(BackendError, match="damaged"):
         await projects.manifest(project, number=1)
     assert (await projects.manifest(project)).number == 2
 
 
 async def test_what_is_missing_is_an_error_that_hides_its_key(
-    projects: ProjectStore, memory: MemoryObjectStore
+    projects: ProjectStore, objects: FaultyObjects
 ) -> None:
     await projects.create("p1", "ann", "x")
     entry = (await commit(projects, {"a": b"1"})).manifest.files[0]
-    await memory.delete(f"blobs/{entry.blob}")
+    await objects.inner.delete(f"blobs/{entry.blob}")
     with pytest.raises(BackendError) as caught:
         await projects.read_blob(entry)
     assert entry.blob not in caught.value.public_message

@@ -38,16 +38,6 @@ VALUE = "sk-ant-hunter2-hunter2-wxyz"
 
 
 @pytest.fixture
-def clock() -> ManualClock:
-    return ManualClock()
-
-
-@pytest.fixture
-def kv(clock: ManualClock) -> MemoryKeyValueStore:
-    return MemoryKeyValueStore(clock)
-
-
-@pytest.fixture
 def secrets(kv: MemoryKeyValueStore, clock: ManualClock) -> SecretStore:
     return store(kv, clock)
 

@@ -403,10 +403,3 @@ class Process(App):
         super()._spawn(work)
         for task in self.tasks:
             task.add_done_callback(lambda done: done.cancelled() or done.exception())
-
-    async def drain(self) -> None:
-        """Wait for everything that requests have spawned."""
-        while self.tasks:
-            # From Python 3.12 on a gather of what is done takes no turn of the loop.
-            await asyncio.gather(*self.tasks, return_exceptions=True)
-            await asyncio.sleep(0)

@@ -4,12 +4,8 @@ from __future__ import annotations
 
 import http.client
 import json
-import os
 import signal
-import socket
 import subprocess
-import sys
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -19,30 +15,19 @@ import pytest
 from attrs import define
 
 from examples.server.site import page_policy
+from tests.example_server import COMMAND, ROOT, ExampleServer, environment
 from tests.handlers.building import Answer, Headers
+from tests.serving import free_port
 
-ROOT = Path(__file__).parents[2]
-READY_LIMIT = 30.0
-"""Seconds to the first answer, on a busy machine too; it takes about two."""
-
-
-def environment(**variables: str) -> dict[str, str]:
-    """Of whoever runs the tests, without their keys and settings."""
-    kept = {
-        name: value
-        for name, value in os.environ.items()
-        if not name.startswith(("OPENBOLT_", "ANTHROPIC_", "GITHUB_"))
-    }
-    path = os.pathsep.join([str(ROOT / "src"), str(ROOT)])
-    return {**kept, "PYTHONPATH": path, "PYTHONWARNINGS": "error", **variables}
+STRICT = {"PYTHONWARNINGS": "error"}
 
 
 def run(*arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
     """Start the server where it should end by itself."""
     return subprocess.run(
-        [sys.executable, "-m", "examples.server", *arguments],
+        [*COMMAND, *arguments],
         cwd=ROOT,
-        env=environment(**variables),
+        env=environment({**STRICT, **variables}),
         capture_output=True,
         text=True,
         timeout=60,
@@ -51,12 +36,8 @@ def run(*arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
 
 
 @define
-class Served:
+class Served(ExampleServer):
     """A running example server."""
-
-    process: subprocess.Popen[bytes]
-    port: int
-    output: Path
 
     def __call__(
         self, method: str, target: str, /, *, json_body: object = None, **headers: str
@@ -75,47 +56,17 @@ class Served:
         finally:
             connection.close()
 
-    def stop(self, number: signal.Signals = signal.SIGINT) -> str:
-        """End it as Ctrl-C does; what it printed."""
-        self.process.send_signal(number)
-        self.process.wait(30)
-        return self.output.read_text()
-
 
 @contextmanager
 def serving(folder: Path, *arguments: str, **variables: str) -> Iterator[Served]:
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        port = found.getsockname()[1]
-    output = folder / f"output-{port}.txt"
-    data = ["--port", str(port), "--data", str(folder / "data")]
-    with output.open("wb") as sink:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "examples.server", *data, *arguments],
-            cwd=ROOT,
-            env=environment(**variables),
-            stdin=subprocess.DEVNULL,
-            stdout=sink,
-            stderr=subprocess.STDOUT,
-        )
+    port = free_port()
+    log = folder / f"output-{port}.txt"
+    served = Served(folder / "data", {**STRICT, **variables}, arguments, port, log)
+    served.start()
     try:
-        served = Served(process, port, output)
-        wait_until_ready(served)
         yield served
     finally:
-        process.kill()
-        process.wait()
-
-
-def wait_until_ready(served: Served) -> None:
-    end = time.monotonic() + READY_LIMIT
-    while served.process.poll() is None and time.monotonic() < end:
-        try:
-            if served("GET", "/healthz").status < 500:
-                return
-        except OSError:
-            time.sleep(0.05)
-    pytest.fail(f"it did not answer:\n{served.output.read_text()}")
+        served.kill()
 
 
 @pytest.fixture(scope="module")
@@ -209,7 +160,7 @@ def test_it_says_that_no_model_is_connected(served: Served) -> None:
     provider = served("GET", "/api/models").json["provider"]
     assert provider["mock"] is True
     assert "ANTHROPIC_API_KEY" in provider["notice"]
-    assert "ANTHROPIC_API_KEY" in served.output.read_text()
+    assert "ANTHROPIC_API_KEY" in served.log.read_text()
 
 
 def say(served: Served, text: str) -> Answer:
@@ -239,6 +190,7 @@ def test_it_ends_quietly_when_it_is_told_to(tmp_path: Path) -> None:
     for number in (signal.SIGINT, signal.SIGTERM):
         with serving(tmp_path) as server:
             output = server.stop(number)
+            assert server.process is not None
             assert server.process.returncode in {0, -number}
         assert "Traceback" not in output
 

@@ -8,15 +8,12 @@ from __future__ import annotations
 import base64
 import logging
 import os
-import threading
-import time
 from collections.abc import AsyncGenerator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
-import uvicorn
 
 from openbolt import Settings
 from openbolt.access import LocalUser, SharedPassword, scoped, with_principal
@@ -32,6 +29,7 @@ from openbolt.testing import SequenceTokens
 from openbolt_local.resolver import SystemResolver
 from tests.git.conftest import Client, GitError
 from tests.git.hosting import BASIC, PASSWORD, USER, GitHost, git, make_repository, serving_git
+from tests.serving import serving_in_thread
 
 AUTH = {"username": USER, "password": PASSWORD}
 NOISE = os.urandom(3_000_000)
@@ -66,19 +64,8 @@ def proxying(
         await sender.aclose()
         await resolver.aclose()
 
-    config = uvicorn.Config(serve_handler(open_handler), port=0, log_config=None)
-    server = uvicorn.Server(config)
-    thread = threading.Thread(target=server.run, name="uvicorn")
-    thread.start()
-    try:
-        while not server.started:
-            assert thread.is_alive(), "the server did not start"
-            time.sleep(0.005)
-        port = server.servers[0].sockets[0].getsockname()[1]
-        yield f"http://127.0.0.1:{port}/api/git"
-    finally:
-        server.should_exit = True
-        thread.join()
+    with serving_in_thread(serve_handler(open_handler), log_config=None) as url:
+        yield f"{url}/api/git"
 
 
 @pytest.mark.parametrize("make_sender", [AiohttpSender, HttpxSender])

@@ -33,6 +33,11 @@ class Answer:
     headers: Headers
     body: bytes
 
+    @classmethod
+    async def of(cls, response: Response) -> Answer:
+        """A response, read to its end and closed."""
+        return cls(response.status, response.headers, await read_body(response))
+
     @property
     def json(self) -> Any:
         return jsons.loads(self.body)
@@ -101,7 +106,7 @@ class Caller:
             content = jsons.dumps(json).encode()
             fields["content-type"] = "application/json"
         path, _, query = target.partition("?")
-        body = StreamBody(_once(content)) if content else EMPTY_BODY
+        body = StreamBody(once(content)) if content else EMPTY_BODY
         request = Request(
             method,
             unquote(path),
@@ -118,14 +123,7 @@ class Caller:
 
     async def __call__(self, method: str, target: str, /, **options: Any) -> Answer:
         """Like `send`, with the body read."""
-        response = await self.send(method, target, **options)
-        if isinstance(response.body, bytes):
-            return Answer(response.status, response.headers, response.body)
-        try:
-            body = b"".join([chunk async for chunk in response.body])
-        finally:
-            await response.body.aclose()
-        return Answer(response.status, response.headers, body)
+        return await Answer.of(await self.send(method, target, **options))
 
     async def settle(self) -> None:
         """Wait until all that the requests spawned has ended."""
@@ -191,5 +189,23 @@ def handing_over(files: Mapping[str, str]) -> str:
     return f'Here.\n<boltArtifact id="made" title="Made">\n{actions}</boltArtifact>\nDone.'
 
 
-async def _once(content: bytes) -> AsyncIterator[bytes]:
+async def preview_token(call: Caller, project: str = "p1") -> str:
+    """What a project's preview is reached by."""
+    answer = await call("POST", f"/api/projects/{project}/preview")
+    token: str = answer.json["sandboxUrl"].split("/")[2]
+    return token
+
+
+async def read_body(response: Response) -> bytes:
+    """The whole body, closed."""
+    if isinstance(response.body, bytes):
+        return response.body
+    try:
+        return b"".join([chunk async for chunk in response.body])
+    finally:
+        await response.body.aclose()
+
+
+async def once(content: bytes) -> AsyncIterator[bytes]:
+    """A body in one piece."""
     yield content

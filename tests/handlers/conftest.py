@@ -7,6 +7,8 @@ import pytest_asyncio
 
 from openbolt import Dependencies, OpenBolt, Settings
 from openbolt.chat.log import MemoryEventLog
+from openbolt.graph import Graph
+from openbolt.history import ChatStore
 from openbolt.projects.store import ProjectStore
 from openbolt.providers.http import MessagesProvider
 from openbolt.senders.aiohttp import AiohttpSender
@@ -17,28 +19,8 @@ from tests.handlers.building import ByHeader, Caller, Chatter
 
 
 @pytest.fixture
-def clock() -> ManualClock:
-    return ManualClock()
-
-
-@pytest.fixture
 def tokens() -> SequenceTokens:
     return SequenceTokens()
-
-
-@pytest.fixture
-def kv(clock: ManualClock) -> MemoryKeyValueStore:
-    return MemoryKeyValueStore(clock)
-
-
-@pytest.fixture
-def objects(clock: ManualClock) -> MemoryObjectStore:
-    return MemoryObjectStore(clock)
-
-
-@pytest.fixture
-def leases(clock: ManualClock) -> MemoryLeaseStore:
-    return MemoryLeaseStore(clock, SequenceTokens())
 
 
 @pytest.fixture
@@ -47,21 +29,8 @@ def log(clock: ManualClock) -> MemoryEventLog:
 
 
 @pytest.fixture
-def settings() -> Settings:
-    return Settings()
-
-
-@pytest_asyncio.fixture
-async def mock() -> AsyncIterator[AnthropicMock]:
-    async with AnthropicMock() as server:
-        yield server
-
-
-@pytest_asyncio.fixture
-async def provider(mock: AnthropicMock) -> AsyncIterator[MessagesProvider]:
-    sender = AiohttpSender()
-    yield MessagesProvider(sender, mock.url, "key", max_retries=0)
-    await sender.aclose()
+def provider(mock: AnthropicMock, sender: AiohttpSender) -> MessagesProvider:
+    return MessagesProvider(sender, mock.url, "key", max_retries=0)
 
 
 @pytest.fixture
@@ -105,8 +74,16 @@ def chat(call: Caller, mock: AnthropicMock) -> Chatter:
 
 
 @pytest.fixture
-def projects(
-    objects: MemoryObjectStore, kv: MemoryKeyValueStore, clock: ManualClock
-) -> ProjectStore:
-    """The same store that the application has."""
-    return ProjectStore(objects, kv, clock)
+def graph(dependencies: Dependencies, settings: Settings) -> Graph:
+    """The application's stores and services, by hand."""
+    return Graph.of(dependencies, settings)
+
+
+@pytest.fixture
+def projects(graph: Graph) -> ProjectStore:
+    return graph.projects
+
+
+@pytest.fixture
+def chats(graph: Graph) -> ChatStore:
+    return graph.chats

@@ -5,7 +5,6 @@ import asyncio
 import pytest
 
 from openbolt import Settings
-from openbolt.heads import KeyValueHeads
 from openbolt.history import Chat, ChatStore, Message
 from openbolt.testing import ManualClock
 from openbolt_local.memory import MemoryKeyValueStore, MemoryLeaseStore
@@ -13,12 +12,6 @@ from tests.faults import keys_of
 from tests.handlers.building import Caller, Chatter
 
 START = "2023-11-14T22:13:20.000Z"
-
-
-@pytest.fixture
-def chats(kv: MemoryKeyValueStore, clock: ManualClock) -> ChatStore:
-    """The same store that the application has."""
-    return ChatStore(kv, KeyValueHeads(kv), clock)
 
 
 async def make(chats: ChatStore, name: str = "c1", owner: str = "ann") -> None:

@@ -50,14 +50,15 @@ def settings() -> Settings:
 
 
 @pytest.fixture(params=["heads in kv", "heads in objects"])
-async def dependencies(
+def dependencies(
     request: pytest.FixtureRequest,
     dependencies: Dependencies,
     mock: AnthropicMock,
+    sender: AiohttpSender,
     clock: ManualClock,
-) -> AsyncIterator[Dependencies]:
-    sender, limiter = AiohttpSender(), MemoryRateLimiter(clock)
-    yield evolve(
+) -> Dependencies:
+    limiter = MemoryRateLimiter(clock)
+    return evolve(
         dependencies,
         atomic=dependencies.atomic if request.param == "heads in kv" else None,
         authenticator=ByHeaders(),
@@ -67,13 +68,6 @@ async def dependencies(
         limiter=limiter,
         accounting=limiter,
     )
-    await sender.aclose()
-
-
-@pytest.fixture
-def graph(dependencies: Dependencies, settings: Settings) -> Graph:
-    """The application's stores by hand."""
-    return Graph.of(dependencies, settings)
 
 
 @pytest.fixture

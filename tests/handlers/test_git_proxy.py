@@ -33,7 +33,7 @@ from openbolt.proxy.refusals import TargetRefusedError
 from openbolt.senders.aiohttp import AiohttpSender
 from openbolt.senders.httpx import HttpxSender
 from openbolt.testing.scripted import Exchange, ScriptedServer, scripted_server
-from tests.handlers.building import Answer
+from tests.handlers.building import Answer, once
 from tests.security.ssrf_network import StandInResolver
 
 REFS = "owner/repo.git/info/refs"
@@ -65,7 +65,7 @@ def request_of(
     fields = {"content-type": f"application/x-{service}-request"} if is_exchange else {}
     if isinstance(body, bytes) and body:
         fields["content-length"] = str(len(body))
-        body = _once(body)
+        body = once(body)
     return Request(
         method or ("POST" if is_exchange else "GET"),
         f"/api/git/{host}/{path}",
@@ -77,10 +77,6 @@ def request_of(
     )
 
 
-async def _once(body: bytes) -> AsyncIterator[bytes]:
-    yield body
-
-
 @frozen
 class House:
     """The proxy before a scripted git host."""
@@ -88,9 +84,7 @@ class House:
     server: ScriptedServer
     sender: AiohttpSender | HttpxSender
 
-    def proxy(
-        self, *, basic_is_gits: bool = True, more: tuple[str, ...] = (), **choices: Any
-    ) -> GitProxy:
+    def proxy(self, *, more: tuple[str, ...] = (), **choices: Any) -> GitProxy:
         settings = Settings(git_hosts=(self.server.url(), *more), **choices)
         resolver = StandInResolver(default=["127.0.0.1"])
         return GitProxy.of(settings, self.sender, resolver, basic_is_gits=True)
@@ -99,14 +93,7 @@ class House:
         """Ask, and read the answer to its end."""
         proxy = options.pop("proxy", None) or self.proxy()
         request = request_of(path, query, host=f"127.0.0.1:{self.server.port}", **options)
-        response = await proxy(request)
-        if isinstance(response.body, bytes):
-            return Answer(response.status, response.headers, response.body)
-        try:
-            body = b"".join([chunk async for chunk in response.body])
-        finally:
-            await response.body.aclose()
-        return Answer(response.status, response.headers, body)
+        return await Answer.of(await proxy(request))
 
 
 @pytest_asyncio.fixture(params=[AiohttpSender, HttpxSender])
@@ -473,7 +460,7 @@ async def test_a_status_that_git_never_says_is_a_502(house: House, status: int) 
 async def test_a_framing_that_servers_read_differently_goes_nowhere(house: House) -> None:
     fields = {"content-length": "4", "transfer-encoding": "chunked"}
     with pytest.raises(InvalidRequestError):
-        await house(FETCH, headers=fields, body=_once(b"0000"))
+        await house(FETCH, headers=fields, body=once(b"0000"))
     assert house.server.exchanges == []
 
 

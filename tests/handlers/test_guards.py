@@ -14,10 +14,12 @@ from openbolt.errors import OpenBoltError
 from openbolt.guards import (
     answer_errors,
     error_response,
+    outermost,
     with_request_id,
     with_security_headers,
 )
 from openbolt.http import EMPTY_BODY, Handler, Headers, Request, RequestContext, Response
+from tests.asgi.driving import answering
 
 
 def request_of(**headers: str) -> Request:
@@ -28,13 +30,6 @@ def request_of(**headers: str) -> Request:
 def raising(error: BaseException) -> Handler:
     async def handler(request: Request, /) -> Response:
         raise error
-
-    return handler
-
-
-def answering(response: Response) -> Handler:
-    async def handler(request: Request, /) -> Response:
-        return response
 
     return handler
 
@@ -217,6 +212,35 @@ async def test_a_sound_request_id_is_kept_and_any_other_replaced(
 async def test_a_request_without_an_id_gets_one() -> None:
     response = await with_request_id(answering(Response()), Tokens())(request_of())
     assert response.headers.get("x-request-id") == "made"
+
+
+FIELDS = st.sampled_from(
+    ["a", "Content-Security-Policy", "x-frame-options", "X-Request-Id", "referrer-policy"]
+)
+
+
+@given(
+    st.lists(st.tuples(FIELDS, st.text(max_size=2)), max_size=6),
+    st.sampled_from(["", "abc", "not/one"]),
+    st.sampled_from([None, errors.NotFoundError("No."), KeyError("x")]),
+)
+async def test_outermost_is_the_three_in_one_step(
+    fields: list[tuple[str, str]], given_id: str, error: Exception | None
+) -> None:
+    seen: list[str] = []
+
+    async def handler(request: Request, /) -> Response:
+        seen.append(request.context.request_id)
+        if error is not None:
+            raise error
+        return Response(201, Headers(fields), b"x")
+
+    request = request_of(**{"x-request-id": given_id})
+    three = with_request_id(with_security_headers(answer_errors(handler)), Tokens())
+    apart, at_once = await three(request), await outermost(handler, Tokens())(request)
+    assert (apart.status, apart.body) == (at_once.status, at_once.body)
+    assert sorted(apart.headers.items) == sorted(at_once.headers.items)
+    assert seen[0] == seen[1] == at_once.headers.get("x-request-id")
 
 
 async def test_every_response_gets_security_headers() -> None:

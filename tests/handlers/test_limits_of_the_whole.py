@@ -33,11 +33,10 @@ async def github() -> AsyncIterator[GitHubMock]:
         yield mock
 
 
-@pytest_asyncio.fixture
-async def app(
-    github: GitHubMock, dependencies: Dependencies, clock: ManualClock
-) -> AsyncIterator[OpenBolt]:
-    sender = AiohttpSender()
+@pytest.fixture
+def app(
+    github: GitHubMock, dependencies: Dependencies, sender: AiohttpSender, clock: ManualClock
+) -> OpenBolt:
     limiter = MemoryRateLimiter(clock)
     signing_in = evolve(
         dependencies,
@@ -47,8 +46,7 @@ async def app(
         limiter=limiter,
         accounting=limiter,
     )
-    yield OpenBolt(signing_in, Settings(rate_limits=("sign-in-account=2/10m",)))
-    await sender.aclose()
+    return OpenBolt(signing_in, Settings(rate_limits=("sign-in-account=2/10m",)))
 
 
 async def sign_in(app: OpenBolt, github: GitHubMock, login: str) -> str:

@@ -1,12 +1,14 @@
 """Previews: a link that stays the same while it lives, and files as a static host serves them."""
 
+import json
+
 import pytest
 
 from openbolt import Dependencies, OpenBolt, Settings
 from openbolt.errors import ConfigurationError
 from openbolt.projects.store import Manifest, ProjectStore
 from openbolt.testing import ManualClock
-from tests.handlers.building import Caller
+from tests.handlers.building import Caller, preview_token
 
 FILES = {
     "index.html": b"<p>Home</p>",
@@ -33,12 +35,6 @@ async def project(projects: ProjectStore) -> None:
     await projects.commit("p1", changes, base=Manifest.empty())
 
 
-async def token_of(call: Caller) -> str:
-    answer = await call("POST", "/api/projects/p1/preview")
-    found: str = answer.json["sandboxUrl"].split("/")[2]
-    return found
-
-
 async def test_a_link_has_both_forms_and_says_when_it_ends(call: Caller) -> None:
     answer = await call("POST", "/api/projects/p1/preview")
     token = answer.json["sandboxUrl"].split("/")[2]
@@ -55,14 +51,26 @@ async def test_a_link_has_both_forms_and_says_when_it_ends(call: Caller) -> None
 async def test_the_link_is_the_same_while_it_lives_and_another_after(
     call: Caller, clock: ManualClock
 ) -> None:
-    first = await token_of(call)
+    first = await preview_token(call)
     clock.advance(12 * 3600 - 1)
-    assert await token_of(call) == first
+    assert await preview_token(call) == first
     clock.advance(12 * 3600 - 1)
     assert (await call("GET", f"/preview/{first}/")).status == 200
     clock.advance(1)
     assert (await call("GET", f"/preview/{first}/")).status == 404
-    assert await token_of(call) != first
+    assert await preview_token(call) != first
+
+
+async def test_a_link_opens_however_its_record_is_spelled(
+    call: Caller, dependencies: Dependencies
+) -> None:
+    token = await preview_token(call)
+    raw = await dependencies.kv.get(f"preview:{token}")
+    assert raw is not None
+    spelled = json.dumps(json.loads(raw), indent=1, sort_keys=True).encode()
+    assert spelled != raw
+    await dependencies.kv.set(f"preview:{token}", spelled)
+    assert (await call("GET", f"/preview/{token}/")).status == 200
 
 
 @pytest.mark.parametrize(
@@ -146,7 +154,7 @@ SERVED = {
 @pytest.mark.parametrize("path", SERVED)
 @pytest.mark.parametrize("form", ["host", "path"])
 async def test_files_are_served_as_a_static_host_does(call: Caller, path: str, form: str) -> None:
-    token = await token_of(call)
+    token = await preview_token(call)
     name, kind = SERVED[path]
     if form == "host":
         answer = await call("GET", path, host=f"{token}.localhost:8787", user=None)
@@ -159,14 +167,14 @@ async def test_files_are_served_as_a_static_host_does(call: Caller, path: str, f
 
 @pytest.mark.parametrize("path", ["/missing.css", "/docs/missing.js", "/STYLE.CSS", "/style.css/"])
 async def test_a_file_that_is_not_there_is_a_404_like_any_other(call: Caller, path: str) -> None:
-    token = await token_of(call)
+    token = await preview_token(call)
     answer = await call("GET", path, host=f"{token}.localhost:8787")
     assert answer.error == (404, "not_found", None)
     assert "frame-ancestors" in (answer.headers.get("content-security-policy") or "")
 
 
 async def test_a_link_without_its_slash_leads_to_the_one_with_it(call: Caller) -> None:
-    token = await token_of(call)
+    token = await preview_token(call)
     answer = await call("GET", f"/preview/{token}", root_path="/bolt")
     assert (answer.status, answer.headers.get("location")) == (308, f"/bolt/preview/{token}/")
 
@@ -174,7 +182,7 @@ async def test_a_link_without_its_slash_leads_to_the_one_with_it(call: Caller) -
 async def test_a_preview_shows_the_project_as_it_is_now(
     call: Caller, projects: ProjectStore
 ) -> None:
-    token = await token_of(call)
+    token = await preview_token(call)
     project = await projects.load("p1", owner="ann")
     entry = await projects.put_blob("index.html", b"<p>New</p>")
     await projects.commit("p1", {"index.html": entry}, base=await projects.manifest(project))
@@ -194,7 +202,7 @@ async def test_a_project_without_a_page_says_so(call: Caller, projects: ProjectS
     [Settings(public_url="https://builder.example/x", trusted_origins=("https://ide.example",))],
 )
 async def test_whoever_may_frame_a_preview_is_named(call: Caller) -> None:
-    token = await token_of(call)
+    token = await preview_token(call)
     answer = await call("GET", "/", host=f"{token}.localhost:8787")
     assert answer.headers.get_all("content-security-policy") == (
         "frame-ancestors 'self' http://localhost:* http://127.0.0.1:* https://builder.example "

@@ -94,11 +94,6 @@ async def call(whole: Whole) -> AsyncIterator[Caller]:
     await caller.settle()
 
 
-@pytest.fixture
-def chat(call: Caller, mock: AnthropicMock) -> Chatter:
-    return Chatter(call, mock)
-
-
 def stored(kv: MemoryKeyValueStore, objects: MemoryObjectStore) -> dict[str, bytes]:
     """Every key and object, with what it holds."""
     values = {

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
@@ -16,19 +15,13 @@ from openbolt.secrets import SecretStore
 from openbolt.senders.aiohttp import AiohttpSender
 from openbolt.settings import Settings
 from openbolt.testing import ManualClock, PlainCipher
-from openbolt.testing.scripted import Exchange, ScriptedServer, scripted_server
+from openbolt.testing.scripted import Exchange, ScriptedServer
 from openbolt_local.memory import MemoryKeyValueStore
 from openbolt_local.memory_limits import MemoryRateLimiter
 from tests.handlers.building import Caller
 from tests.proxy.serving import ORIGIN, guarded, settings_with
 
 KEY = "sk-anns-own-0123456789"
-
-
-@pytest.fixture
-async def upstream() -> AsyncIterator[ScriptedServer]:
-    async with scripted_server() as server:
-        yield server
 
 
 @pytest.fixture
@@ -42,16 +35,18 @@ def config() -> dict[str, Any]:
 
 
 @pytest.fixture
-async def call(
-    upstream: ScriptedServer, secrets: SecretStore, clock: ManualClock, config: dict[str, Any]
-) -> AsyncIterator[Caller]:
-    sender = AiohttpSender()
+def call(
+    upstream: ScriptedServer,
+    sender: AiohttpSender,
+    secrets: SecretStore,
+    clock: ManualClock,
+    config: dict[str, Any],
+) -> Caller:
     up = {"url": upstream.url(), "retries": 0, **config}
     limiter = MemoryRateLimiter(clock)
     limits = RateLimits(limiter, clock, {"reads": RatePolicy("reads", 1, 1.0)}, limiter)
     proxy = Proxy.of(settings_with({"up": up}), sender, secrets=secrets, limits=limits)
-    yield Caller(guarded(proxy))
-    await sender.aclose()
+    return Caller(guarded(proxy))
 
 
 OWN = {"secrets": [{"secret": "user:mine", "header": "x-api-key"}]}

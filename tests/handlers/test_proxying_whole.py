@@ -8,7 +8,7 @@ import io
 import json
 import re
 import zipfile
-from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from typing import Any
 
 import pytest
@@ -24,7 +24,7 @@ from openbolt.proxy.gateway import ModelEndpoint
 from openbolt.routing import ANY
 from openbolt.senders.aiohttp import AiohttpSender
 from openbolt.testing import ManualClock, PlainCipher
-from openbolt.testing.scripted import Exchange, ScriptedServer, scripted_server
+from openbolt.testing.scripted import Exchange, ScriptedServer
 from openbolt_local import open_dependencies
 from openbolt_local.memory import MemoryRateLimiter
 from openbolt_local.mocks import AnthropicMock
@@ -43,15 +43,14 @@ BASIC = "Basic " + base64.b64encode(b"x-access-token:ghp_example").decode()
 
 
 @pytest.fixture
-async def upstream() -> AsyncIterator[ScriptedServer]:
+def upstream(upstream: ScriptedServer) -> ScriptedServer:
     """An upstream and a git host in one."""
-    async with scripted_server() as server:
 
-        async def script(exchange: Exchange) -> None:
-            await exchange.answer(200, ADVERTISED if "git-upload-pack" in exchange.target else {})
+    async def script(exchange: Exchange) -> None:
+        await exchange.answer(200, ADVERTISED if "git-upload-pack" in exchange.target else {})
 
-        server.script = script
-        yield server
+    upstream.script = script
+    return upstream
 
 
 @pytest.fixture
@@ -65,11 +64,10 @@ def settings(upstream: ScriptedServer) -> Settings:
 
 
 @pytest.fixture
-async def dependencies(
-    dependencies: Dependencies, mock: AnthropicMock
-) -> AsyncIterator[Dependencies]:
-    sender = AiohttpSender()
-    yield evolve(
+def dependencies(
+    dependencies: Dependencies, mock: AnthropicMock, sender: AiohttpSender
+) -> Dependencies:
+    return evolve(
         dependencies,
         cipher=PlainCipher(),
         sender=sender,
@@ -77,13 +75,6 @@ async def dependencies(
         model_endpoint=ModelEndpoint(mock.url, Hidden(KEY)),
         identity_providers=(GitHub("id", "secret"),),
     )
-    await sender.aclose()
-
-
-@pytest.fixture
-def graph(dependencies: Dependencies, settings: Settings) -> Graph:
-    """The application's stores by hand."""
-    return Graph.of(dependencies, settings)
 
 
 @frozen

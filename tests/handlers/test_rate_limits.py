@@ -501,8 +501,9 @@ def test_a_route_without_an_entry_is_refused_when_the_application_is_made(
         limit_routes([Route("PATCH", "/api/chat", hello)], limits)
 
 
-async def test_every_route_of_the_application_has_an_entry(dependencies: Dependencies) -> None:
-    sender = AiohttpSender()
+async def test_every_route_of_the_application_has_an_entry(
+    dependencies: Dependencies, sender: AiohttpSender
+) -> None:
     whole = evolve(
         dependencies,
         cipher=PlainCipher(),
@@ -511,7 +512,6 @@ async def test_every_route_of_the_application_has_an_entry(dependencies: Depende
         identity_providers=[GitHub("id", "secret")],
     )
     routes = OpenBolt(whole).routes
-    await sender.aclose()
     assert len(routes) > 53
     assert {f"{route.method} {route.template}" for route in routes} <= ROUTE_POLICIES.keys()
 

@@ -8,10 +8,11 @@ from typing import Any
 import pytest
 from attrs import evolve
 
-from openbolt import Dependencies, OpenBolt, Settings
+from openbolt import Dependencies, Settings
 from openbolt.access import Scope, with_principal
 from openbolt.errors import BackendError, NotFoundError
-from openbolt.heads import HeadStore, KeyValueHeads, ObjectHeads
+from openbolt.graph import Graph
+from openbolt.heads import ObjectHeads
 from openbolt.history import Chat, ChatStore, Message
 from openbolt.http import Request, Response
 from openbolt.projects.journal import JournalHead, JournalStore
@@ -32,34 +33,15 @@ DEAD = "There is nothing behind this link: it was revoked, or it has expired."
 
 
 @pytest.fixture(params=["kv", "objects"])
-def heads(
-    request: pytest.FixtureRequest, kv: MemoryKeyValueStore, objects: MemoryObjectStore
-) -> HeadStore:
+def dependencies(request: pytest.FixtureRequest, dependencies: Dependencies) -> Dependencies:
     """Both places that heads may be kept in."""
-    return KeyValueHeads(kv) if request.param == "kv" else ObjectHeads(objects)
+    atomic = dependencies.atomic if request.param == "kv" else None
+    return evolve(dependencies, atomic=atomic, authenticator=ByHeaders())
 
 
 @pytest.fixture
-def chats(kv: MemoryKeyValueStore, heads: HeadStore, clock: ManualClock) -> ChatStore:
-    return ChatStore(kv, heads, clock)
-
-
-@pytest.fixture
-def shares(
-    kv: MemoryKeyValueStore,
-    heads: HeadStore,
-    clock: ManualClock,
-    tokens: SequenceTokens,
-    settings: Settings,
-) -> Shares:
-    return Shares(kv, heads, clock, tokens, settings)
-
-
-@pytest.fixture
-def app(dependencies: Dependencies, settings: Settings, heads: HeadStore) -> OpenBolt:
-    """Its heads in either place."""
-    d = evolve(dependencies, authenticator=ByHeaders())
-    return OpenBolt(evolve(d, atomic=None) if isinstance(heads, ObjectHeads) else d, settings)
+def shares(graph: Graph) -> Shares:
+    return graph.shares
 
 
 @pytest.fixture(autouse=True)

@@ -5,17 +5,11 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 
 import httpx
-import pytest
 import pytest_asyncio
 
 from openbolt.testing import ManualClock
 from openbolt_local.mocks import GitHubMock
 from tests.mocks.github_flow import ACCOUNTS, APPS, Flow
-
-
-@pytest.fixture
-def clock() -> ManualClock:
-    return ManualClock()
 
 
 @pytest_asyncio.fixture

@@ -115,3 +115,8 @@ class Flow:
 
 def query_of(url: str) -> dict[str, str]:
     return dict(parse_qsl(urlsplit(url).query))
+
+
+def said(answer: httpx.Response) -> tuple[int, Any]:
+    """Status and JSON."""
+    return answer.status_code, answer.json()

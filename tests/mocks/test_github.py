@@ -31,6 +31,7 @@ from tests.mocks.github_flow import (
     VERIFIER,
     Flow,
     query_of,
+    said,
 )
 
 TOKEN_ERRORS = (
@@ -62,10 +63,6 @@ BAD_REFRESH = {
     "error_description": "The refresh token passed is incorrect or expired.",
     "error_uri": f"{TOKEN_ERRORS}#bad-verification-code",
 }
-
-
-def said(answer: httpx.Response) -> tuple[int, dict[str, str]]:
-    return answer.status_code, answer.json()
 
 
 # Codes

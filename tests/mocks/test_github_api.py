@@ -5,8 +5,6 @@ https://docs.github.com/en/rest/using-the-rest-api/troubleshooting-the-rest-api
 
 from __future__ import annotations
 
-from typing import Any
-
 import httpx
 import pytest
 
@@ -21,16 +19,13 @@ from tests.mocks.github_flow import (
     OCTO,
     OTHER_APP,
     Flow,
+    said,
 )
 
 REST = "https://docs.github.com/rest"
 BAD_CREDENTIALS = {"message": "Bad credentials", "documentation_url": REST, "status": "401"}
 NO_CREDENTIALS = {"message": "Requires authentication", "documentation_url": REST, "status": "401"}
 NOT_FOUND = {"message": "Not Found", "documentation_url": REST, "status": "404"}
-
-
-def said(answer: httpx.Response) -> tuple[int, Any]:
-    return answer.status_code, answer.json()
 
 
 # People

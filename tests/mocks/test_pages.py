@@ -127,10 +127,15 @@ def contrast(one: str, other: str) -> float:
     return (high + 0.05) / (low + 0.05)
 
 
-def test_its_colors_can_be_told_apart_in_light_and_dark(page: str) -> None:
+def colors_of(page: str) -> dict[str, list[str]]:
+    """By name: in light, and in dark."""
     css = page_files(page)["style.css"]
     pairs = dict(re.findall(r"--([\w-]+): light-dark\(([^)]*)\);", css))
-    colors = {name: value.split(", ") for name, value in pairs.items()}
+    return {name: value.split(", ") for name, value in pairs.items()}
+
+
+def test_its_colors_can_be_told_apart_in_light_and_dark(page: str) -> None:
+    colors = colors_of(page)
     weak = [
         (front, back, scheme)
         for front, back in (
@@ -149,9 +154,7 @@ def test_its_colors_can_be_told_apart_in_light_and_dark(page: str) -> None:
 
 
 def test_every_accent_can_be_put_on_it(page: str) -> None:
-    css = page_files(page)["style.css"]
-    pairs = dict(re.findall(r"--([\w-]+): light-dark\(([^)]*)\);", css))
-    grounds = {name: value.split(", ") for name, value in pairs.items()}
+    grounds = colors_of(page)
     weak = [
         (accent, back, scheme)
         for accent, colors in ACCENTS.items()

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator
 
 import pytest
-import pytest_asyncio
 
 from openbolt_local.mocks import AnthropicMock
 from tests.mocks.raw import exchange, request_bytes
@@ -21,12 +19,6 @@ PREFILL = (
     "This model does not support assistant message prefill. "
     "The conversation must end with a user message."
 )
-
-
-@pytest_asyncio.fixture
-async def mock() -> AsyncIterator[AnthropicMock]:
-    async with AnthropicMock() as running:
-        yield running
 
 
 def without(name: str) -> dict[str, object]:

@@ -14,12 +14,6 @@ USER = {"role": "user", "content": "Build a todo list"}
 
 
 @pytest_asyncio.fixture
-async def mock() -> AsyncIterator[AnthropicMock]:
-    async with AnthropicMock() as running:
-        yield running
-
-
-@pytest_asyncio.fixture
 async def client(mock: AnthropicMock) -> AsyncIterator[anthropic.AsyncAnthropic]:
     async with anthropic.AsyncAnthropic(base_url=mock.url, api_key="k", max_retries=0) as made:
         yield made

@@ -4,20 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
 from urllib.parse import urlsplit
 
 import pytest
-import pytest_asyncio
 
 from openbolt_local.mocks import AnthropicMock, Reply
 from tests.mocks.raw import PATIENCE, body, exchange, read_response, request_bytes
-
-
-@pytest_asyncio.fixture
-async def mock() -> AsyncIterator[AnthropicMock]:
-    async with AnthropicMock() as running:
-        yield running
 
 
 async def ask(mock: AnthropicMock, prompt: str, **fields: object):

@@ -2,30 +2,16 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterator
 from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
-from typing import NoReturn
 
 import pytest
 
-from tests.model.running import ExampleServer, model_server
+from tests.model.running import Chatting, model_server
+from tests.needs import lacking
 
 HERE = Path(__file__).parent
-
-
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    for item in items:
-        if item.path.is_relative_to(HERE):
-            item.add_marker("model")
-
-
-def lacking(what: str, command: str) -> NoReturn:
-    message = f"needs {what}: {command}"
-    if os.environ.get("CI"):
-        pytest.fail(message, pytrace=False)
-    pytest.skip(message)
 
 
 @pytest.fixture(scope="session")
@@ -38,7 +24,7 @@ def model_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         try:
             distribution(package)
         except PackageNotFoundError:
-            lacking(package, command)
+            lacking(f"{package}: {command}")
     with model_server(tmp_path_factory.mktemp("model")) as url:
         yield url
 
@@ -57,21 +43,21 @@ def settings_for(model_url: str, **chosen: str) -> dict[str, str]:
 
 
 @pytest.fixture(scope="session")
-def server(model_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ExampleServer]:
+def server(model_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Chatting]:
     """One server for all tests that need nothing of their own; each uses a chat of its own."""
-    server = ExampleServer(tmp_path_factory.mktemp("data"), settings_for(model_url))
+    server = Chatting(tmp_path_factory.mktemp("data"), settings_for(model_url))
     server.start()
     yield server
     server.stop()
 
 
 @pytest.fixture
-def serve(model_url: str, tmp_path: Path) -> Iterator[Callable[..., ExampleServer]]:
+def serve(model_url: str, tmp_path: Path) -> Iterator[Callable[..., Chatting]]:
     """Start a server with settings of its own."""
-    started: list[ExampleServer] = []
+    started: list[Chatting] = []
 
-    def start(**chosen: str) -> ExampleServer:
-        started.append(ExampleServer(tmp_path, settings_for(model_url, **chosen)))
+    def start(**chosen: str) -> Chatting:
+        started.append(Chatting(tmp_path, settings_for(model_url, **chosen)))
         started[-1].start()
         return started[-1]
 

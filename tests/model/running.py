@@ -6,23 +6,20 @@ Law: the model is served by the very script that docs/how-to/local-model.md show
 from __future__ import annotations
 
 import json
-import os
 import re
-import socket
 import subprocess
 import sys
-import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import httpx
-from attrs import define, field, frozen
+from attrs import define, frozen
 
-ROOT = Path(__file__).parents[2]
+from tests.example_server import ROOT, ExampleServer
+
 GUIDE = ROOT / "docs/how-to/local-model.md"
-START_SECONDS = 60.0
 
 
 def documented_script() -> str:
@@ -50,67 +47,9 @@ def model_server(folder: Path) -> Iterator[str]:
         process.communicate()
 
 
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
 @define
-class ExampleServer:
-    """`python -m examples.server` with a folder for its data; it can be started again."""
-
-    data: Path
-    settings: Mapping[str, str]
-    port: int = field(factory=free_port)
-    _process: subprocess.Popen[bytes] | None = None
-
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self.port}"
-
-    def start(self) -> None:
-        """Start it and wait until it answers."""
-        own = ("ANTHROPIC_", "OPENBOLT_")
-        environment = {k: v for k, v in os.environ.items() if not k.startswith(own)}
-        environment |= {"PYTHONPATH": str(ROOT / "src"), **self.settings}
-        command = [sys.executable, "-m", "examples.server", f"--port={self.port}"]
-        with (self.data / "server.log").open("ab") as log:
-            self._process = subprocess.Popen(
-                [*command, f"--data={self.data}"], cwd=ROOT, env=environment, stdout=log, stderr=log
-            )
-        deadline = time.monotonic() + START_SECONDS
-        while time.monotonic() < deadline and self._process.poll() is None:
-            try:
-                if httpx.get(f"{self.url}/readyz", timeout=5).is_success:
-                    return
-            except httpx.TransportError:
-                time.sleep(0.1)
-        self.stop()
-        raise RuntimeError((self.data / "server.log").read_text(errors="replace")[-4000:])
-
-    def stop(self) -> None:
-        """End it as an operator would."""
-        if self._process is None:
-            return
-        self._process.terminate()
-        try:
-            self._process.wait(20)
-        finally:
-            self._process.kill()
-            self._process.wait()
-            self._process = None
-
-    def get(self, path: str) -> Any:
-        """What a path answers, as JSON."""
-        answer = httpx.get(self.url + path)
-        answer.raise_for_status()
-        return answer.json()
-
-    def post(self, path: str) -> Any:
-        answer = httpx.post(self.url + path)
-        answer.raise_for_status()
-        return answer.json()
+class Chatting(ExampleServer):
+    """The example server, and what one says to it."""
 
     def chunks(self, chat: str, text: str, **fields: object) -> Iterator[dict[str, Any]]:
         """Send a message; the chunks of the reply as they arrive."""

@@ -15,8 +15,9 @@ from typing import Any
 import httpx
 import pytest
 
+from tests.needs import need_packages
 from tests.wire.replies import AFTER, BEFORE, HTML, PAGE, SCRIPT
-from tests.wire.running import need_packages, serving_model_at
+from tests.wire.running import serving_model_at
 
 HERE = Path(__file__).parent
 FIXTURES = [

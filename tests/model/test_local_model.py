@@ -10,12 +10,12 @@ from collections.abc import Callable
 
 import httpx
 
-from tests.model.running import ExampleServer, Reply, visible_text
+from tests.model.running import Chatting, Reply, visible_text
 
-Serve = Callable[..., ExampleServer]
+Serve = Callable[..., Chatting]
 
 
-def test_words_arrive_while_the_model_is_still_writing(server: ExampleServer) -> None:
+def test_words_arrive_while_the_model_is_still_writing(server: Chatting) -> None:
     chunks = []
     running_at_first_word = None
 
@@ -32,7 +32,7 @@ def test_words_arrive_while_the_model_is_still_writing(server: ExampleServer) ->
 
 
 def test_a_reply_over_the_limit_goes_on_in_a_second_call_and_both_are_counted(
-    server: ExampleServer,
+    server: Chatting,
 ) -> None:
     reply = server.ask("long", "Tell me all about gardens.")
 
@@ -80,7 +80,7 @@ def test_stop_reaches_the_model(serve: Serve, model_url: str) -> None:
     assert not busy(model_url)
 
 
-def test_the_enhancer_streams_text(server: ExampleServer) -> None:
+def test_the_enhancer_streams_text(server: Chatting) -> None:
     body = {"message": "a page for my garden"}
 
     with httpx.stream("POST", f"{server.url}/api/enhancer", json=body, timeout=120) as answer:

@@ -8,12 +8,12 @@ from decimal import Decimal
 from hypothesis import given
 from hypothesis import strategies as st
 
+from openbolt import Settings
 from openbolt.errors import BudgetExceededError
-from openbolt.heads import KeyValueHeads
-from openbolt.projects.store import ProjectStore
+from openbolt.graph import Graph
 from openbolt.proxy.app_tokens import AppBearer, AppToken, AppTokens, Hold, Ledger
 from openbolt.testing import ManualClock, SequenceTokens
-from openbolt_local.memory import MemoryKeyValueStore, MemoryObjectStore
+from tests.stores import in_memory
 
 CENT = Decimal("0.01")
 CENTS = st.integers(0, 60).map(lambda n: n * CENT)
@@ -28,11 +28,10 @@ STEPS = st.lists(
 
 
 async def opened(budget: Decimal) -> tuple[ManualClock, AppTokens, AppBearer]:
-    clock, tokens = ManualClock(), SequenceTokens()
-    kv = MemoryKeyValueStore(clock)
-    projects = ProjectStore(MemoryObjectStore(clock), kv, clock)
-    project = await projects.create("shop", "ann", "Shop")
-    app_tokens = AppTokens(kv, KeyValueHeads(kv), projects, clock, tokens)
+    clock = ManualClock()
+    graph = Graph.of(in_memory(clock, tokens=SequenceTokens()), Settings())
+    project = await graph.projects.create("shop", "ann", "Shop")
+    app_tokens = graph.app_tokens
     secret, _ = await app_tokens.create(
         project, name="", models=["m"], max_usd=budget, expires_at=clock.now() + 1e9
     )

@@ -10,21 +10,16 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from tests.wire.running import HERE, VERSIONS, Chat, Client, Server, Version, need_packages, serving
+from tests.auth.browsing import browser, sender
+from tests.wire.running import VERSIONS, Chat, Client, Server, Version, serving
 
-
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    for item in items:
-        if item.path.is_relative_to(HERE):
-            item.add_marker("node")
+__all__ = ["browser", "chat", "client", "node", "open_chat", "sender", "server", "version"]
 
 
 @pytest.fixture(scope="session")
 def node() -> Iterator[Client]:
-    need_packages(HERE)
-    client = Client()
-    yield client
-    client.close()
+    with Client() as client:
+        yield client
 
 
 @pytest.fixture

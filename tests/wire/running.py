@@ -5,66 +5,30 @@ Law: both ends are the real thing, connected by a socket; only the model is scri
 
 from __future__ import annotations
 
-import json
-import os
-import shutil
-import subprocess
-import threading
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Literal, NoReturn
+from typing import Any, Literal
 
-import httpx
-import pytest
-import uvicorn
 from attrs import frozen
 
 from openbolt import Settings
 from openbolt.asgi import asgi_app
 from openbolt_local import open_dependencies
 from openbolt_local.mocks import AnthropicMock
+from tests.node import CommandLine
+from tests.serving import JsonApi, serving_in_thread
 
 HERE = Path(__file__).parent
 Version = Literal["ai5", "ai"]
 VERSIONS: tuple[Version, ...] = ("ai5", "ai")
 
 
-class ClientError(Exception):
-    """A command failed in the SDK, or never ended."""
-
-
-class Client:
+class Client(CommandLine):
     """The SDKs' client code: `client.mjs` in a process of its own."""
 
     def __init__(self) -> None:
-        self._process = subprocess.Popen(
-            ["node", "client.mjs"],
-            cwd=HERE,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-            encoding="utf-8",
-        )
-
-    def __call__(self, command: str, **options: object) -> Any:
-        """Run a command of `client.mjs`; its answer."""
-        assert self._process.stdin is not None
-        assert self._process.stdout is not None
-        self._process.stdin.write(json.dumps({"command": command, **options}) + "\n")
-        self._process.stdin.flush()
-        line = self._process.stdout.readline()
-        if not line:
-            raise ClientError(f"the client ended with status {self._process.wait()}")
-        answer = json.loads(line)
-        if "failed" in answer:
-            raise ClientError(answer["failed"])
-        return answer["result"]
-
-    def close(self) -> None:
-        self._process.kill()
-        self._process.communicate()
+        super().__init__(HERE)
 
 
 @frozen
@@ -129,22 +93,11 @@ class Chat:
 
 
 @frozen
-class Server:
+class Server(JsonApi):
     """Our application behind uvicorn, and the model that it asks."""
 
     url: str
     mock: AnthropicMock
-
-    def get(self, path: str) -> Any:
-        """What a path answers, as JSON."""
-        answer = httpx.get(self.url + path)
-        answer.raise_for_status()
-        return answer.json()
-
-    def post(self, path: str) -> Any:
-        answer = httpx.post(self.url + path)
-        answer.raise_for_status()
-        return answer.json()
 
     def stored(self, chat_id: str) -> list[dict[str, Any]]:
         """The messages of a chat as the server keeps them."""
@@ -170,40 +123,5 @@ def serving_model_at(base_url: str, **choices: Any) -> Iterator[str]:
         **choices,
     )
     app = asgi_app(open_dependencies, settings)
-    config = uvicorn.Config(app, port=0, log_level="error", timeout_graceful_shutdown=5)
-    server = uvicorn.Server(config)
-    thread = threading.Thread(target=server.run, name="uvicorn")
-    thread.start()
-    try:
-        while not server.started:
-            assert thread.is_alive(), "the server did not start"
-            time.sleep(0.005)
-        port = server.servers[0].sockets[0].getsockname()[1]
-        yield f"http://127.0.0.1:{port}"
-    finally:
-        server.should_exit = True
-        thread.join()
-
-
-def need_packages(folder: Path) -> None:
-    """Install what a folder's lock file names, unless it is there; else skip, or fail in CI."""
-    if (folder / "node_modules/.package-lock.json").exists():
-        return
-    if not shutil.which("node") or not shutil.which("npm"):
-        lacking("Node.js 20 or newer with npm: apt-get install -y nodejs npm")
-    done = subprocess.run(
-        ["npm", "ci", "--no-audit", "--no-fund", "--prefer-offline"],
-        cwd=folder,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    if done.returncode:
-        lacking(f"npm packages: cd {folder} && npm ci\n{done.stderr[-2000:]}")
-
-
-def lacking(what: str) -> NoReturn:
-    """Say how to get what this machine lacks; where CI is set that is a failure."""
-    if os.environ.get("CI"):
-        pytest.fail(f"needs {what}", pytrace=False)
-    pytest.skip(f"needs {what}")
+    with serving_in_thread(app, log_level="error", timeout_graceful_shutdown=5) as url:
+        yield url

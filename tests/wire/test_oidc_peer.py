@@ -5,72 +5,42 @@ Discovery, keys, PKCE, nonce and signatures are its own (by `jose`); what its to
 
 from __future__ import annotations
 
-import json
-import subprocess
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
-import pytest_asyncio
-from attrs import evolve, frozen
+from attrs import evolve
 
 from openbolt import Settings
 from openbolt.auth.identity import Grant, perform
 from openbolt.auth.oidc import OpenIdConnect
-from openbolt.lifetime import Work
 from openbolt.senders.httpx import HttpxSender
 from openbolt.testing import ManualClock
-from openbolt_local.crypto import AesGcmCipher, generate_key
 from openbolt_local.memory import MemoryKeyValueStore
 from tests.auth.browsing import SESSION, Browser, SignInHouse, location
 from tests.auth.exchanges import query_of
-from tests.wire.running import need_packages
+from tests.node import NodeProgram
 
 PEER = Path(__file__).parents[1] / "auth/oidc_peer"
 LOGIN = "/api/auth/oidc/login"
 ANN = {"email": "ann@corp.example", "email_verified": True, "name": "Ann Example"}
 
 
-@frozen
-class Issuer:
+class Issuer(NodeProgram):
     """`serve.mjs` in a process of its own."""
 
-    process: subprocess.Popen[str]
-    url: str
-
-    def __call__(self, **command: Any) -> Any:
-        assert self.process.stdin is not None
-        self.process.stdin.write(json.dumps(command) + "\n")
-        self.process.stdin.flush()
-        return _result(self.process)
-
-
-def _result(process: subprocess.Popen[str]) -> Any:
-    assert process.stdout is not None
-    line = process.stdout.readline()
-    assert line, f"the issuer ended with status {process.wait()}"
-    return json.loads(line)["result"]
+    def __init__(self, algorithm: str) -> None:
+        super().__init__(PEER, "serve.mjs", algorithm)
+        self.url: str = self.result()
 
 
 @pytest.fixture(params=["RS256"])
 def issuer(request: pytest.FixtureRequest) -> Iterator[Issuer]:
-    need_packages(PEER)
-    process = subprocess.Popen(
-        ["node", "serve.mjs", request.param],
-        cwd=PEER,
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-        encoding="utf-8",
-    )
-    try:
-        yield Issuer(process, _result(process))
-    finally:
-        process.kill()
-        process.communicate()
+    with Issuer(request.param) as issuer:
+        yield issuer
 
 
 @pytest.fixture
@@ -78,21 +48,16 @@ def clock() -> ManualClock:
     return ManualClock(time.time())  # the issuer's tokens are made by its own clock
 
 
-@pytest_asyncio.fixture
-async def house(issuer: Issuer, clock: ManualClock) -> AsyncIterator[SignInHouse]:
-    kv = MemoryKeyValueStore(clock)
-    sender = HttpxSender()
+@pytest.fixture
+def house(
+    issuer: Issuer,
+    kv: MemoryKeyValueStore,
+    clock: ManualClock,
+    sender: HttpxSender,
+    settings: Settings,
+) -> SignInHouse:
     provider = OpenIdConnect(issuer.url, "client-1", "", name="Example")
-    cipher = AesGcmCipher([generate_key()])
-    yield SignInHouse(kv, kv, clock, cipher, sender, [provider], Settings())
-    await sender.aclose()
-
-
-@pytest_asyncio.fixture
-async def browser(house: SignInHouse) -> AsyncIterator[Browser]:
-    work = Work()
-    yield Browser(house.handler(), work)
-    await work.drain(30)
+    return SignInHouse(kv, kv, clock, sender, [provider], settings)
 
 
 async def go(browser: Browser) -> str:
@@ -117,7 +82,7 @@ async def refused(browser: Browser, back: str) -> str:
 
 @pytest.mark.parametrize("issuer", ["RS256", "ES256", "EdDSA"], indirect=True)
 async def test_a_person_signs_in_and_out(browser: Browser, issuer: Issuer) -> None:
-    issuer(say=ANN)
+    issuer.tell(say=ANN)
     assert location(await browser.get(await go(browser))) == "/chat"
     said = await session(browser)
     assert (said["user"]["name"], said["user"]["email"]) == ("Ann Example", "ann@corp.example")
@@ -125,7 +90,7 @@ async def test_a_person_signs_in_and_out(browser: Browser, issuer: Issuer) -> No
     assert said["user"]["login"] is None
     assert (await browser.send("POST", "/api/auth/logout")).status == 204
     await browser.work.drain(30)
-    assert issuer(revoked=0) == 2  # the refresh token and the access token
+    assert issuer.tell(revoked=0) == 2  # the refresh token and the access token
     assert (await session(browser))["user"] is None
 
 
@@ -139,7 +104,7 @@ async def test_the_same_person_is_the_same_user(browser: Browser) -> None:
 
 async def test_an_issuer_may_change_its_keys_at_any_time(browser: Browser, issuer: Issuer) -> None:
     for alg in ("ES256", "EdDSA", "RS256"):
-        issuer(add=alg)
+        issuer.tell(add=alg)
         assert location(await browser.get(await go(browser))) == "/chat"
 
 
@@ -148,9 +113,9 @@ async def test_an_address_that_the_id_token_lacks_is_asked_for(
 ) -> None:
     strict = Settings(allowed_email_domains=("corp.example",))
     browser.handler = evolve(house, settings=strict).handler()
-    issuer(tell={**ANN, "email_verified": False})
+    issuer.tell(tell={**ANN, "email_verified": False})
     assert await refused(browser, await go(browser)) == "sign_in_not_allowed"
-    issuer(tell=ANN)
+    issuer.tell(tell=ANN)
     assert location(await browser.get(await go(browser))) == "/chat"
 
 
@@ -168,7 +133,7 @@ async def test_an_address_that_the_id_token_lacks_is_asked_for(
 async def test_an_id_token_that_says_something_else_signs_nobody_in(
     browser: Browser, issuer: Issuer, say: dict[str, Any], code: str
 ) -> None:
-    issuer(say=say)
+    issuer.tell(say=say)
     assert await refused(browser, await go(browser)) == code
 
 
@@ -176,9 +141,9 @@ async def test_an_id_token_that_says_something_else_signs_nobody_in(
 async def test_an_id_token_that_isn_t_the_issuer_s_signs_nobody_in(
     browser: Browser, issuer: Issuer, how: str
 ) -> None:
-    issuer(sign=how)
+    issuer.tell(sign=how)
     assert await refused(browser, await go(browser)) == "upstream_error"
-    issuer(sign="rightly")
+    issuer.tell(sign="rightly")
     assert location(await browser.get(await go(browser))) == "/chat"
 
 

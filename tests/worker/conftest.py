@@ -8,21 +8,20 @@ import httpx
 import pytest
 import pytest_asyncio
 
-from tests.worker.running import HERE, WRANGLER, Worker, running
+from openbolt_local.mocks import AnthropicMock
+from tests.worker.running import HERE, Worker, running
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    for item in items:
-        if item.path.is_relative_to(HERE):
-            item.add_marker("worker")
+@pytest.fixture(scope="module")
+def mock() -> Iterator[AnthropicMock]:
+    """A model that outlives the worker which asks it."""
+    with AnthropicMock.in_thread() as mock:
+        yield mock
 
 
 @pytest.fixture(scope="session")
 def handlers_worker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Worker]:
-    need_wrangler()
-    folder = tmp_path_factory.mktemp("handlers")
-    entry = HERE / "entries/handlers.py"
-    with running(folder, entry, sources=("openbolt", "openbolt_cloudflare")) as worker:
+    with running(tmp_path_factory.mktemp("handlers"), HERE / "entries/handlers.py") as worker:
         yield worker
 
 
@@ -36,8 +35,3 @@ def open_client(worker: Worker) -> httpx.AsyncClient:
     # wrangler, as Cloudflare's edge, compresses for whoever accepts it: in larger chunks.
     fields = {"accept-encoding": "identity"}
     return httpx.AsyncClient(base_url=worker.url, headers=fields, timeout=30)
-
-
-def need_wrangler() -> None:
-    if not WRANGLER.exists():
-        pytest.skip("tests/worker needs `npm ci`; `nox -s worker` runs it")

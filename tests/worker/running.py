@@ -21,9 +21,12 @@ import coverage
 import httpx
 from attrs import frozen
 
+from tests.needs import lacking
+
 HERE = Path(__file__).parent
 SOURCE = HERE.parents[1] / "src"
 WRANGLER = HERE / "node_modules/wrangler/bin/wrangler.js"
+SOURCES = ("openbolt", "openbolt_cloudflare")
 PACKAGES = ("attrs", "cattrs", "typing_extensions", "workers-runtime-sdk")
 
 _READY = re.compile(r"Ready on (http://[0-9.:]+)")
@@ -79,21 +82,23 @@ def running(
     folder: Path,
     entry: Path,
     *,
-    sources: Iterable[str],
+    more: Iterable[str] = (),
     variables: Mapping[str, str] | None = None,
     beside: Mapping[str, Path] | None = None,
 ) -> Generator[Worker]:
-    """Run a worker until the context is left.
+    """Run a worker with the core and its backend until the context is left.
 
     Args:
         folder: An empty folder for everything that is written.
         entry: The entry module.
-        sources: Packages and modules under ``src`` to take along.
+        more: Further packages and modules under ``src`` to take along.
         variables: The worker's ``env``.
         beside: Further modules, by the names that the entry knows them by.
     """
+    if not WRANGLER.exists():
+        lacking(f"npm packages: cd {HERE} && npm ci")
     bundle = folder / "bundle"
-    size = build_bundle(bundle, entry, sources, beside)
+    size = build_bundle(bundle, entry, (*SOURCES, *more), beside)
     log = folder / "log"
     measured = coverage.Coverage.current()
     chosen = [f"--var={name}:{value}" for name, value in (variables or {}).items()]

@@ -19,7 +19,7 @@ from openbolt.errors import ConfigurationError
 from openbolt.testing import EnvelopeCipherSuite
 from openbolt.testing.ciphers import KEY, OTHER_KEY, MakeCipher
 from openbolt_local.crypto import AesGcmCipher
-from tests.worker.conftest import need_wrangler, open_client
+from tests.worker.conftest import open_client
 from tests.worker.running import HERE, Worker, running
 
 CONTEXT = b"secrets/user-1/anthropic"
@@ -56,9 +56,7 @@ class CipherInWorker:
 
 @pytest.fixture(scope="module")
 def crypto_worker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Worker]:
-    need_wrangler()
-    folder, entry = tmp_path_factory.mktemp("crypto"), HERE / "entries/crypto.py"
-    with running(folder, entry, sources=("openbolt", "openbolt_cloudflare")) as worker:
+    with running(tmp_path_factory.mktemp("crypto"), HERE / "entries/crypto.py") as worker:
         yield worker
 
 

@@ -9,7 +9,7 @@ import pytest
 import pytest_asyncio
 
 from openbolt_local.mocks import AnthropicMock
-from tests.worker.conftest import need_wrangler, open_client
+from tests.worker.conftest import open_client
 from tests.worker.running import SOURCE, Worker, running
 
 ENTRY = SOURCE.parent / "examples/worker/src/entry.py"
@@ -17,24 +17,15 @@ SIGNED_IN = ("anyone", "a password")
 
 
 @pytest.fixture(scope="module")
-def mock() -> Iterator[AnthropicMock]:
-    with AnthropicMock.in_thread() as mock:
-        yield mock
-
-
-@pytest.fixture(scope="module")
 def example_worker(
     tmp_path_factory: pytest.TempPathFactory, mock: AnthropicMock
 ) -> Iterator[Worker]:
-    need_wrangler()
     variables = {
         "ANTHROPIC_API_KEY": "a-key",
         "ANTHROPIC_BASE_URL": mock.url,
         "OPENBOLT_PASSWORD": SIGNED_IN[1],
     }
-    sources = ("openbolt", "openbolt_cloudflare")
-    folder = tmp_path_factory.mktemp("example")
-    with running(folder, ENTRY, sources=sources, variables=variables) as worker:
+    with running(tmp_path_factory.mktemp("example"), ENTRY, variables=variables) as worker:
         yield worker
 
 

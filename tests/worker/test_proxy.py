@@ -3,21 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
 
 import httpx
-import pytest
 
-from openbolt.testing.scripted import Exchange, ScriptedServer, scripted_server
+from openbolt.testing.scripted import Exchange, ScriptedServer
 
 PATIENCE = 20.0
 """Seconds after which something that has to happen counts as not happening."""
-
-
-@pytest.fixture
-async def upstream() -> AsyncIterator[ScriptedServer]:
-    async with scripted_server() as server:
-        yield server
 
 
 async def test_a_call_goes_through_with_the_secret_and_comes_back_without(

@@ -30,7 +30,7 @@ from openbolt_local.mocks import (
     GitHubMock,
     Reply,
 )
-from tests.worker.conftest import need_wrangler, open_client
+from tests.worker.conftest import open_client
 from tests.worker.running import HERE, SOURCE, Worker, running
 from tests.worker.test_worker import IN_MEMORY, PATIENCE, frames, say, visible
 
@@ -64,7 +64,6 @@ def entry_of(page: Path) -> str:
 def house(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[House]:
-    need_wrangler()
     folder = tmp_path_factory.mktemp("people")
     entry = folder / "from_the_page.py"
     entry.write_text(entry_of(PAGE))
@@ -74,7 +73,7 @@ def house(
         running(
             folder,
             entry,
-            sources=("openbolt", "openbolt_cloudflare", *IN_MEMORY),
+            more=IN_MEMORY,
             beside={"stores": HERE / f"entries/{request.param}.py"},
             variables={
                 "ANTHROPIC_API_KEY": "the-operators-key",

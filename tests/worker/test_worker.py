@@ -13,7 +13,7 @@ import pytest
 import pytest_asyncio
 
 from openbolt_local.mocks import AnthropicMock, Reply
-from tests.worker.conftest import need_wrangler, open_client
+from tests.worker.conftest import open_client
 from tests.worker.running import HERE, Worker, running
 
 PATIENCE = 20.0
@@ -40,18 +40,11 @@ Done."""
 
 
 @pytest.fixture(scope="module")
-def mock() -> Iterator[AnthropicMock]:
-    with AnthropicMock.in_thread() as mock:
-        yield mock
-
-
-@pytest.fixture(scope="module")
 def app_worker(tmp_path_factory: pytest.TempPathFactory, mock: AnthropicMock) -> Iterator[Worker]:
-    need_wrangler()
     with running(
         tmp_path_factory.mktemp("app"),
         HERE / "entries/chat.py",
-        sources=("openbolt", "openbolt_cloudflare", *IN_MEMORY),
+        more=IN_MEMORY,
         variables={"UPSTREAM": mock.url},
     ) as worker:
         yield worker

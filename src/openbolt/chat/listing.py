@@ -7,14 +7,13 @@ from typing import Any
 from attrs import frozen
 
 from openbolt.access import principal_of
-from openbolt.bodies import iso_time, json_response, read_json
+from openbolt.bodies import iso_time, json_response
 from openbolt.errors import LockedError
 from openbolt.history import Chat, ChatStore, Message
 from openbolt.http import Request, Response
-from openbolt.paging import page_by_time
-from openbolt.projects.handler import Title
 from openbolt.protocols import LeaseStore
 from openbolt.settings import Settings
+from openbolt.titled import list_page, rename
 
 __all__ = ["DeleteChat", "ListChats", "ReadChat", "RenameChat"]
 
@@ -31,13 +30,8 @@ class ListChats:
 
     async def __call__(self, request: Request, /) -> Response:
         """The caller's chats, the latest change first; ``next`` goes on with ``?cursor=``."""
-        page, cursor = page_by_time(
-            await self.chats.list(principal_of(request)),
-            lambda chat: (chat.updated_at, chat.id),
-            cursor=request.query_param("cursor"),
-            size=self.settings.page_size,
-        )
-        return json_response({"chats": [_row(chat) for chat in page], "next": cursor})
+        size = self.settings.page_size
+        return await list_page(request, self.chats, _row, name="chats", size=size)
 
 
 @frozen
@@ -64,11 +58,7 @@ class RenameChat:
 
     async def __call__(self, request: Request, /) -> Response:
         """Give it another title."""
-        body = await read_json(request, Title, limit=self.settings.max_body_bytes)
-        chat_id = request.path_params["id"]
-        return json_response(
-            _row(await self.chats.rename(chat_id, body.checked(), owner=principal_of(request)))
-        )
+        return await rename(request, self.chats, _row, limit=self.settings.max_body_bytes)
 
 
 @frozen

@@ -10,10 +10,9 @@ from typing import Any
 from attrs import frozen
 
 from openbolt.access import principal_of
-from openbolt.bodies import iso_time, json_response, read_json
+from openbolt.bodies import iso_time, json_response
 from openbolt.errors import InvalidRequestError, LockedError, NotFoundError
 from openbolt.http import Headers, Request, Response, StreamBody
-from openbolt.paging import page_by_time
 from openbolt.projects.blobs import note_stale
 from openbolt.projects.bundle import zip_version
 from openbolt.projects.journal import JournalStore
@@ -21,6 +20,7 @@ from openbolt.projects.paths import normalize_path
 from openbolt.projects.store import Manifest, Project, ProjectStore
 from openbolt.protocols import KeyValueStore
 from openbolt.settings import Settings
+from openbolt.titled import list_page, rename
 
 __all__ = [
     "DeleteProject",
@@ -30,23 +30,8 @@ __all__ = [
     "ReadFile",
     "ReadProject",
     "RenameProject",
-    "Title",
     "project_body",
 ]
-
-
-@frozen
-class Title:
-    """A new title."""
-
-    title: str
-
-    def checked(self) -> str:
-        """The title, trimmed; 1 to 200 characters."""
-        text = " ".join(self.title.split())
-        if not 1 <= len(text) <= 200:
-            raise InvalidRequestError("title: must be 1 to 200 characters", field="title")
-        return text
 
 
 @frozen
@@ -58,13 +43,8 @@ class ListProjects:
 
     async def __call__(self, request: Request, /) -> Response:
         """The caller's projects, the latest change first; ``next`` goes on with ``?cursor=``."""
-        page, cursor = page_by_time(
-            await self.projects.list(principal_of(request)),
-            lambda project: (project.updated_at, project.id),
-            cursor=request.query_param("cursor"),
-            size=self.settings.page_size,
-        )
-        return json_response({"projects": [_row(project) for project in page], "next": cursor})
+        size = self.settings.page_size
+        return await list_page(request, self.projects, _row, name="projects", size=size)
 
 
 @frozen
@@ -87,12 +67,7 @@ class RenameProject:
 
     async def __call__(self, request: Request, /) -> Response:
         """Give it another title."""
-        body = await read_json(request, Title, limit=self.settings.max_body_bytes)
-        project_id = request.path_params["id"]
-        owner = principal_of(request)
-        return json_response(
-            _row(await self.projects.rename(project_id, body.checked(), owner=owner))
-        )
+        return await rename(request, self.projects, _row, limit=self.settings.max_body_bytes)
 
 
 @frozen
