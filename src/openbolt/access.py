@@ -22,7 +22,7 @@ from openbolt.errors import (
     NotFoundError,
     UnauthenticatedError,
 )
-from openbolt.http import Handler, Principal, Request, Response
+from openbolt.http import Answering, Handler, Principal, Request, Response
 from openbolt.protocols import Authenticator
 from openbolt.routing import Route
 
@@ -185,12 +185,12 @@ class Scoped:
         if self.scope is not None and self.scope not in SCOPES:
             raise ValueError(f"There is no scope {self.scope!r}.")
 
-    async def __call__(self, request: Request, /) -> Response:
+    def __call__(self, request: Request, /) -> Answering:
         """Answer, or 403 ``scope_missing``, which names the scope."""
         held = principal_of(request).scopes
         if held is not None and self.scope not in held:
             raise _scope_missing(self.scope)
-        return await self.handler(request)
+        return self.handler(request)
 
 
 def scoped(handler: Handler, scope: Scope | None, /) -> Scoped:

@@ -8,9 +8,8 @@ having written, before the deletion does.
 from __future__ import annotations
 
 import asyncio
-import json
-from collections.abc import AsyncGenerator, AsyncIterator, Coroutine, Generator
-from contextlib import asynccontextmanager, contextmanager, suppress
+from collections.abc import AsyncGenerator, AsyncIterator, Coroutine
+from contextlib import AbstractContextManager, asynccontextmanager, suppress
 from hashlib import sha256
 from typing import Any, Literal
 
@@ -20,6 +19,7 @@ from openbolt.access import principal_of
 from openbolt.chat.running import RunningTurns
 from openbolt.errors import ConflictError, LockedError, OpenBoltError
 from openbolt.http import Handler, Request, Response
+from openbolt.jsons import json_bytes, parse_json
 from openbolt.projects.journal import JournalHead, JournalStore
 from openbolt.protocols import Clock, KeyValueStore
 
@@ -83,32 +83,25 @@ class Accounts:
         self._listed.pop(user_id, None)
         await self._kv.delete(_INDEX + user_id)
 
-    @contextmanager
-    def work(self, user_id: str, /) -> Generator[None]:
-        """Be at work in an account, in this process.
+    def work(self, user_id: str, /) -> AbstractContextManager[None]:
+        """Be at work in an account, in this process, from now to the end of the block.
 
         Raises:
             LockedError: It is being deleted.
         """
         if user_id in self._closed:
             raise LockedError("This account is being deleted.")
-        work = self._enter(_Work(user_id, asyncio.current_task()))
-        try:
-            yield
-        finally:
-            self._leave(work)
+        return _Work(self._inside, user_id, asyncio.current_task())
 
     def beside(
         self, user_id: str, coroutine: Coroutine[Any, Any, None], /
     ) -> Coroutine[Any, Any, None]:
         """The same coroutine, which counts as work from now to its end."""
-        work = self._enter(_Work(user_id, None))
+        work = _Work(self._inside, user_id, None)
 
         async def counted() -> None:
-            try:
+            with work:
                 await coroutine
-            finally:
-                self._leave(work)
 
         return counted()
 
@@ -149,19 +142,9 @@ class Accounts:
         raw = await self._kv.get(_mark_key(user_id))
         if raw is None:
             return
-        mark: dict[str, Any] = json.loads(raw)
+        mark: dict[str, Any] = parse_json(raw)
         if mark["state"] == "deleting" or mark["at"] >= since:
             raise ConflictError("This account was deleted meanwhile.", code="account_deleted")
-
-    def _enter(self, work: _Work) -> _Work:
-        self._inside.setdefault(work.user_id, set()).add(work)
-        return work
-
-    def _leave(self, work: _Work) -> None:
-        inside = self._inside[work.user_id]
-        inside.discard(work)
-        if not inside:
-            del self._inside[work.user_id]
 
     async def _until_quiet(self, user_id: str) -> None:
         me = asyncio.current_task()
@@ -176,16 +159,34 @@ class Accounts:
             ) from None
 
     async def _mark(self, user_id: str, state: Literal["deleting", "deleted"]) -> None:
-        mark = json.dumps({"state": state, "at": self._clock.now()}).encode()
+        mark = json_bytes({"state": state, "at": self._clock.now()})
         await self._kv.set(_mark_key(user_id), mark, ttl=self._mark_ttl)
 
 
-@frozen(eq=False)
 class _Work:
-    """Somebody at work; ``task`` is None for what outlives its request."""
+    """Somebody at work, from its making to its end as a context.
 
-    user_id: str
-    task: asyncio.Task[Any] | None
+    Attributes:
+        task: None for what outlives its request.
+    """
+
+    __slots__ = ("_inside", "task", "user_id")
+
+    def __init__(
+        self, inside: dict[str, set[_Work]], user_id: str, task: asyncio.Task[Any] | None
+    ) -> None:
+        self._inside = inside
+        self.user_id = user_id
+        self.task = task
+        inside.setdefault(user_id, set()).add(self)
+
+    def __enter__(self) -> None: ...
+
+    def __exit__(self, *_: object) -> None:
+        others = self._inside[self.user_id]
+        others.discard(self)
+        if not others:
+            del self._inside[self.user_id]
 
 
 @frozen

@@ -16,12 +16,11 @@ from openbolt.graph import Graph
 from openbolt.guards import (
     answer_errors,
     only_hosts,
+    outermost,
     refuse_cross_site_writes,
     with_cors,
-    with_request_id,
-    with_security_headers,
 )
-from openbolt.http import Handler, Request, Response
+from openbolt.http import Answering, Handler, Request
 from openbolt.projects.preview import ShowPreview, serve_preview_hosts
 from openbolt.protocols import Authenticator
 from openbolt.proxy.apps import AppCallers, serve_apps
@@ -64,9 +63,9 @@ class OpenBolt:
         self._routes = tiers.all
         self._handler = _guarded(_routed(tiers, graph), tiers, show, graph)
 
-    async def __call__(self, request: Request, /) -> Response:
+    def __call__(self, request: Request, /) -> Answering:
         """Answer a request; never raises an `OpenBoltError`."""
-        return await self._handler(request)
+        return self._handler(request)
 
     @property
     def routes(self) -> tuple[Route, ...]:
@@ -83,6 +82,14 @@ def _routed(tiers: Tiers, graph: Graph) -> Handler:
     by_template: dict[str, Handler] = {"/": private, "/{path:path}": private}
     by_template |= {route.template: known for route in tiers.open}
     by_template |= {route.template: unguarded for route in tiers.unguarded}
+    router = _any_method(by_template)
+    # These by name, too, where nothing else takes them: such paths are found without a search.
+    named = [route.template for route in tiers.private if "{" not in route.template]
+    same = {path: private for path in named if router.find(ANY, path)[0] is private}
+    return _any_method(by_template | same)
+
+
+def _any_method(by_template: dict[str, Handler]) -> Router:
     return Router([Route(ANY, template, tier) for template, tier in by_template.items()])
 
 
@@ -92,14 +99,14 @@ def _guarded(handler: Handler, tiers: Tiers, show: ShowPreview, graph: Graph) ->
     if settings.public_url:
         hosts.append(urlsplit(settings.public_url).netloc)
     handler = refuse_cross_site_writes(handler, own_origins(settings))
-    # Errors are answered twice: here so that a trusted page can read them.
-    handler = with_cors(answer_errors(handler), settings.trusted_origins)
+    if settings.trusted_origins:
+        # Errors are answered twice: here so that a trusted page can read them.
+        handler = with_cors(answer_errors(handler), settings.trusted_origins)
     if tiers.gateway:
         handler = serve_apps(handler, _app_callers(graph), tiers.gateway)
     handler = only_hosts(handler, hosts)
     handler = serve_preview_hosts(handler, show, settings, graph.limits)
-    handler = with_security_headers(answer_errors(handler))
-    return with_request_id(handler, graph.d.tokens)
+    return outermost(handler, graph.d.tokens)
 
 
 def _app_callers(graph: Graph) -> Authenticator:

@@ -6,8 +6,6 @@ sender would write it (``messages[2].role``).
 
 from __future__ import annotations
 
-import json
-import math
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, Literal, TypeVar, cast, get_args, get_origin
@@ -18,6 +16,7 @@ from cattrs.gen import make_dict_structure_fn, override
 
 from openbolt.errors import InvalidRequestError, UnsupportedMediaTypeError
 from openbolt.http import Headers, Request, Response
+from openbolt.jsons import json_bytes, parse_finite_json
 
 __all__ = ["camel_case", "iso_time", "json_response", "read_json", "structure"]
 
@@ -184,7 +183,7 @@ async def read_json(request: Request, kind: type[T], /, *, limit: int) -> T:
         raise UnsupportedMediaTypeError("Send the body as application/json.")
     raw = await request.read(limit)
     try:
-        data = json.loads(raw.decode("utf-8"), parse_constant=_no_number, parse_float=_finite)
+        data = parse_finite_json(raw.decode("utf-8"))
     except UnicodeDecodeError as exc:
         raise InvalidRequestError("body: is not UTF-8", field="body") from exc
     except (ValueError, RecursionError) as exc:
@@ -193,26 +192,12 @@ async def read_json(request: Request, kind: type[T], /, *, limit: int) -> T:
     return structure(data, kind)
 
 
-def _no_number(name: str) -> object:
-    raise ValueError(f"{name} is no JSON number")
-
-
-def _finite(text: str) -> float:
-    value = float(text)
-    if not math.isfinite(value):
-        raise ValueError("a number is too large")
-    return value
-
-
 def json_response(
     data: object, /, *, status: int = 200, headers: Mapping[str, str] | None = None
 ) -> Response:
     """A JSON response that no cache keeps."""
-    body = json.dumps(data, ensure_ascii=False, separators=(",", ":")).encode(
-        "utf-8", "backslashreplace"
-    )
     base = Headers.of({"content-type": "application/json", "cache-control": "no-store"})
-    return Response(status, base.with_(headers or {}), body)
+    return Response(status, base.with_(headers or {}), json_bytes(data))
 
 
 def iso_time(seconds: float, /) -> str:

@@ -12,7 +12,6 @@ from __future__ import annotations
 import base64
 import hashlib
 import hmac
-import json
 import math
 import re
 from collections.abc import Iterable
@@ -25,6 +24,7 @@ from openbolt.bodies import iso_time, json_response
 from openbolt.errors import ConfigurationError, ForbiddenError, UpstreamError
 from openbolt.hidden import Hidden
 from openbolt.http import Handler, Headers, Request, Response
+from openbolt.jsons import json_bytes, json_text, parse_json
 from openbolt.protocols import (
     AtomicKeyValueStore,
     Clock,
@@ -146,13 +146,13 @@ def siteverify(url: str, secret: Hidden, token: str, /) -> Exchange[dict[str, An
         UpstreamError: It doesn't answer the question.
         ConfigurationError: It doesn't know the secret.
     """
-    body = json.dumps({"secret": secret.reveal(), "response": token}).encode()
+    body = json_bytes({"secret": secret.reveal(), "response": token})
     headers = Headers.of({"content-type": "application/json", "accept": "application/json"})
     answer = yield OutboundRequest("POST", url, headers, body, _TIMEOUTS)
     said = _object(answer.body)
     if not isinstance(said.get("success"), bool):
         raise UpstreamError("Turnstile doesn't answer.", detail=f"status {answer.status}")
-    codes = json.dumps(said.get("error-codes"))
+    codes = json_text(said.get("error-codes"))
     if "-input-secret" in codes:
         raise ConfigurationError("Turnstile doesn't know the secret key that it was given.")
     if "internal-error" in codes:
@@ -162,7 +162,7 @@ def siteverify(url: str, secret: Hidden, token: str, /) -> Exchange[dict[str, An
 
 def _object(body: bytes) -> dict[str, Any]:
     try:
-        said: Any = json.loads(body)
+        said: Any = parse_json(body)
     except (ValueError, RecursionError):
         return {}
     return cast("dict[str, Any]", said) if isinstance(said, dict) else {}

@@ -7,8 +7,12 @@ this process waiting counts against it: never the time that a handler, a store o
 
 from __future__ import annotations
 
+import asyncio
 import re
 from collections.abc import Mapping, Sequence
+from itertools import chain
+from math import inf
+from time import monotonic
 from typing import Any
 
 from attrs import frozen
@@ -16,7 +20,18 @@ from attrs import frozen
 from openbolt.errors import InvalidRequestError
 from openbolt.settings import Settings
 
-__all__ = ["BodyPace", "EdgeLimits", "HeadTooLargeError", "RequestTimeoutError", "UrlTooLongError"]
+__all__ = [
+    "NEVER",
+    "BodyPace",
+    "EdgeLimits",
+    "HeadTooLargeError",
+    "RequestTimeoutError",
+    "UrlTooLongError",
+    "Wait",
+    "Waits",
+]
+
+NEVER = inf
 
 _FRAMING = frozenset({b"content-length", b"transfer-encoding"})
 _LENGTH = re.compile(rb"[ \t]*[0-9]{1,18}[ \t]*")
@@ -78,13 +93,9 @@ class EdgeLimits:
         fields: Sequence[tuple[bytes, bytes]] = scope["headers"]
         if len(fields) > self.max_header_fields:
             return HeadTooLargeError(f"There are over {self.max_header_fields} header fields.")
-        size, framing = 0, list[tuple[bytes, bytes]]()
-        for name, value in fields:
-            size += len(name) + len(value)
-            if name in _FRAMING:
-                framing.append((name, value))
-        if size > self.max_header_bytes:
+        if sum(map(len, chain.from_iterable(fields))) > self.max_header_bytes:
             return HeadTooLargeError(f"The header fields are over {self.max_header_bytes} bytes.")
+        framing = [pair for pair in fields if pair[0] in _FRAMING]
         if framing and not _is_one_length(framing):
             return InvalidRequestError(
                 "The body's length is said in more than one way.", code="malformed_request"
@@ -128,3 +139,80 @@ class BodyPace:
     def came(self, size: int, /) -> None:
         """Note the bytes of a chunk, whether it was waited for or not."""
         self._size += size
+
+
+class Wait:
+    """One task's waits for its client, each cut short when it is due: the task is cancelled.
+
+    Made, and asked about a cancellation, by the task itself; `Waits` looks when it is due. As with
+    `asyncio.timeout` its own cancellation is taken back, and others are left alone.
+
+    Attributes:
+        due: When the wait of now is too long, by `time.monotonic`; `NEVER` between two waits.
+        is_late: It was cut short because it was due.
+        is_cut: The task was cancelled by this, and hasn't asked `is_own` yet.
+    """
+
+    __slots__ = ("_cancelling", "_task", "due", "is_cut", "is_late")
+
+    def __init__(self, task: asyncio.Task[Any], /) -> None:
+        self._task = task
+        self._cancelling = task.cancelling()
+        self.due = NEVER
+        self.is_late = False
+        self.is_cut = False
+
+    def look(self, now: float, /) -> None:
+        """Cut it short if it is due."""
+        if now >= self.due:
+            self.due = NEVER
+            self.is_late = True
+            self.cut()
+
+    def cut(self) -> None:
+        """Cancel the task, once."""
+        if not self.is_cut:
+            self.is_cut = True
+            self._task.cancel()
+
+    def is_own(self) -> bool:
+        """Whether the task was cancelled by this and by nobody else; this one's is taken back."""
+        if not self.is_cut:
+            return False
+        self.is_cut = False
+        return self._task.uncancel() <= self._cancelling
+
+
+class Waits:
+    """Looks after all waits of a server, by one timer instead of one for each of them.
+
+    A wait is cut short when it is due, or up to an eighth of the shorter limit later.
+    """
+
+    def __init__(self, limits: EdgeLimits, /) -> None:
+        self._interval = min(limits.body_timeout, limits.write_timeout) / 8
+        self._waits: set[Wait] = set()
+        self._loop: asyncio.AbstractEventLoop | None = None
+
+    def add(self, wait: Wait, /) -> None:
+        """Look after it, until it is taken out again."""
+        self._waits.add(wait)
+        loop = asyncio.get_running_loop()
+        if self._loop is not loop:  # another one than the timer's, or there is no timer
+            self._loop = loop
+            loop.call_later(self._interval, self._look, loop)
+
+    def discard(self, wait: Wait, /) -> None:
+        """Look after it no more."""
+        self._waits.discard(wait)
+
+    def _look(self, loop: asyncio.AbstractEventLoop) -> None:
+        if self._loop is not loop:
+            return
+        now = monotonic()
+        for wait in tuple(self._waits):
+            wait.look(now)
+        if self._waits:
+            loop.call_later(self._interval, self._look, loop)
+        else:
+            self._loop = None

@@ -3,6 +3,10 @@
 Laws: a request that a guard refuses never reaches the handler; and every response has a request id
 and security headers, errors included, so these two go outermost. (Those that look at hosts and
 origins are made in `openbolt.origins`.)
+
+A guard that only looks at the request is no coroutine: it refuses when it is called, or gives the
+handler's own coroutine back. All that a request waits for is waited for through every coroutine
+around it, so these are few.
 """
 
 from __future__ import annotations
@@ -26,8 +30,10 @@ from openbolt.settings import LOOPBACK_HOSTS
 __all__ = [
     "LOOPBACK_HOSTS",
     "answer_errors",
+    "answer_to",
     "error_response",
     "only_hosts",
+    "outermost",
     "refuse_cross_site_writes",
     "with_cors",
     "with_request_id",
@@ -40,7 +46,7 @@ _log = logging.getLogger("openbolt")
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 _INTERNAL = "Something went wrong on the server."
 
-_SECURITY_HEADERS = {
+_SECURITY = {
     "x-content-type-options": "nosniff",
     "referrer-policy": "strict-origin-when-cross-origin",
     "cross-origin-opener-policy": "same-origin",
@@ -51,12 +57,14 @@ _SECURITY_HEADERS = {
     ),
 }
 # For whatever isn't a page of ours: data that a browser is made to open can load and run nothing.
-_NO_PAGE_HEADERS = {
+_NO_PAGE = {
     "content-security-policy": (
         "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
     ),
     "x-frame-options": "DENY",
 }
+_PAGE_HEADERS = Headers.of(_SECURITY)
+_DATA_HEADERS = Headers.of({**_SECURITY, **_NO_PAGE})
 
 
 def error_response(error: Exception, /, *, request_id: str = "") -> Response:
@@ -105,14 +113,19 @@ def answer_errors(handler: Handler, /) -> Handler:
         try:
             return await handler(request)
         except Exception as error:
-            _log_error(error, request)
-            return error_response(error, request_id=request.context.request_id)
+            return answer_to(error, request)
 
     return answered
 
 
-def _log_error(error: Exception, request: Request) -> None:
+def answer_to(error: Exception, request: Request, /) -> Response:
+    """What `answer_errors` does with an error: it is logged, and becomes a response."""
     request_id = request.context.request_id
+    _log_error(error, request, request_id)
+    return error_response(error, request_id=request_id)
+
+
+def _log_error(error: Exception, request: Request, request_id: str) -> None:
     if not isinstance(error, OpenBoltError) or isinstance(error, ConfigurationError):
         _log.error("%s request %s failed", request.method, request_id, exc_info=error)
     elif error.status_hint >= 500:
@@ -131,12 +144,16 @@ def with_request_id(handler: Handler, /, tokens: TokenSource) -> Handler:
     """
 
     async def identified(request: Request, /) -> Response:
-        given = request.headers.get("x-request-id") or ""
-        request_id = given if _REQUEST_ID.fullmatch(given) else tokens.token()
+        request_id = _id_of(request, tokens)
         response = await handler(request.with_context(request_id=request_id))
         return response.with_headers({"x-request-id": request_id})
 
     return identified
+
+
+def _id_of(request: Request, tokens: TokenSource) -> str:
+    given = request.headers.get("x-request-id")
+    return given if given and _REQUEST_ID.fullmatch(given) else tokens.token()
 
 
 def with_security_headers(handler: Handler, /) -> Handler:
@@ -148,9 +165,27 @@ def with_security_headers(handler: Handler, /) -> Handler:
 
     async def secured(request: Request, /) -> Response:
         response = await handler(request)
-        headers = response.headers.with_defaults(_SECURITY_HEADERS)
-        if "content-security-policy" not in headers:
-            headers = headers.with_defaults(_NO_PAGE_HEADERS)
-        return Response(response.status, headers, response.body)
+        return Response(response.status, _secured(response.headers), response.body)
 
     return secured
+
+
+def _secured(headers: Headers) -> Headers:
+    is_page = "content-security-policy" in headers
+    return headers.with_defaults(_PAGE_HEADERS if is_page else _DATA_HEADERS)
+
+
+def outermost(handler: Handler, /, tokens: TokenSource) -> Handler:
+    """`with_request_id` around `with_security_headers` around `answer_errors`, in one step."""
+
+    async def answered(request: Request, /) -> Response:
+        request_id = _id_of(request, tokens)
+        request = request.with_context(request_id=request_id)
+        try:
+            response = await handler(request)
+        except Exception as error:
+            response = answer_to(error, request)
+        headers = _secured(response.headers.with_({"x-request-id": request_id}))
+        return Response(response.status, headers, response.body)
+
+    return answered

@@ -7,7 +7,6 @@ a message, and a failure half-way leaves the old chat whole.
 from __future__ import annotations
 
 import asyncio
-import json
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal
 
@@ -16,12 +15,12 @@ from attrs import evolve, field, frozen
 from openbolt.access import Action, Asker, Resource, acting_as, can, no_such, require
 from openbolt.errors import ConflictError, NotFoundError
 from openbolt.heads import Head, HeadStore, move_head
+from openbolt.jsons import json_bytes, parse_json
 from openbolt.protocols import Clock, KeyValueStore
 
 __all__ = ["Chat", "ChatStore", "Message", "MessageStatus"]
 
 _STOP_TTL = 120.0  # seconds; above any store's shortest time to live
-_to_json = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 
 MessageStatus = Literal["complete", "stopped", "interrupted", "failed"]
 
@@ -46,7 +45,7 @@ class Message:
     @property
     def text(self) -> str:
         """The text parts, joined by newlines."""
-        return "\n".join(p["text"] for p in self.parts if p.get("type") == "text")
+        return "\n".join([p["text"] for p in self.parts if p.get("type") == "text"])
 
 
 @frozen
@@ -84,12 +83,12 @@ class Chat:
             "order": self.order,
             "turn": self.turn,
         }
-        return _to_json(data).encode("utf-8", "surrogatepass")
+        return json_bytes(data, errors="surrogatepass")
 
     @classmethod
     def from_bytes(cls, raw: bytes) -> Chat:
         """The head that `to_bytes` wrote."""
-        data: dict[str, Any] = json.loads(raw)
+        data: dict[str, Any] = parse_json(raw)
         data["order"] = tuple(data["order"])
         return cls(**data)
 
@@ -278,7 +277,7 @@ class ChatStore:
             "status": message.status,
             "metadata": message.metadata,
         }
-        raw = _to_json(data).encode("utf-8", "surrogatepass")
+        raw = json_bytes(data, errors="surrogatepass")
         await self.kv.set(_message_key(chat_id, message.id), raw)
 
 
@@ -289,7 +288,7 @@ def _merged(current: Sequence[str], wanted: Sequence[str], seen: Sequence[str]) 
 
 
 def _message(raw: bytes) -> Message:
-    data: dict[str, Any] = json.loads(raw)
+    data: dict[str, Any] = parse_json(raw)
     data["parts"] = tuple(data["parts"])
     return Message(**data)
 

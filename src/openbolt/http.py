@@ -8,17 +8,26 @@ iterates it. (``aclose()`` on an async generator that never started skips its ``
 from __future__ import annotations
 
 import re
-from collections.abc import AsyncIterable, AsyncIterator, Callable, Coroutine, Iterable, Mapping
+from collections.abc import (
+    AsyncIterable,
+    AsyncIterator,
+    Awaitable,
+    Callable,
+    Coroutine,
+    Iterable,
+    Mapping,
+)
 from contextlib import AsyncExitStack
 from types import MappingProxyType
 from typing import Any, Protocol
 from urllib.parse import parse_qsl
 
-from attrs import evolve, field, frozen
+from attrs import field, frozen
 
 from openbolt.errors import PayloadTooLargeError
 
 __all__ = [
+    "Answering",
     "ByteStream",
     "Handler",
     "Headers",
@@ -35,7 +44,7 @@ _SECRET = re.compile(r"auth|cookie|credential|key|passw|secret|session|signature
 
 
 def _pairs(items: Iterable[tuple[str, str]]) -> tuple[tuple[str, str], ...]:
-    return tuple((name.lower(), value) for name, value in items)
+    return tuple([(name.lower(), value) for name, value in items])
 
 
 def _shown(items: tuple[tuple[str, str], ...]) -> str:
@@ -59,32 +68,46 @@ class Headers:
     @classmethod
     def of(cls, mapping: Mapping[str, str] | None = None, /, **named: str) -> Headers:
         """Headers from a mapping; keyword names turn ``_`` into ``-``."""
-        pairs = list((mapping or {}).items())
-        return cls([*pairs, *((name.replace("_", "-"), value) for name, value in named.items())])
+        pairs = (mapping or {}).items()
+        if not named:
+            return cls(pairs)
+        return cls([*pairs, *[(name.replace("_", "-"), value) for name, value in named.items()]])
+
+    @classmethod
+    def lowered(cls, items: tuple[tuple[str, str], ...], /) -> Headers:
+        """Headers from pairs whose names are in lower case already, which isn't looked at."""
+        made = object.__new__(cls)
+        object.__setattr__(made, "items", items)  # a frozen value is made no other way
+        return made
 
     def get(self, name: str, default: str | None = None, /) -> str | None:
         """The first value of a field."""
         wanted = name.lower()
-        return next((value for key, value in self.items if key == wanted), default)
+        for key, value in self.items:
+            if key == wanted:
+                return value
+        return default
 
     def get_all(self, name: str, /) -> tuple[str, ...]:
         """Every value of a field, in order."""
         wanted = name.lower()
-        return tuple(value for key, value in self.items if key == wanted)
+        return tuple([value for key, value in self.items if key == wanted])
 
     def __contains__(self, name: object) -> bool:
-        return isinstance(name, str) and any(key == name.lower() for key, _ in self.items)
+        return isinstance(name, str) and self.get(name) is not None
 
     def with_(self, mapping: Mapping[str, str], /) -> Headers:
         """A copy in which the named fields are replaced or added."""
         named = {name.lower(): value for name, value in mapping.items()}
-        kept = (pair for pair in self.items if pair[0] not in named)
-        return Headers([*kept, *named.items()])
+        kept = [pair for pair in self.items if pair[0] not in named]
+        return Headers.lowered((*kept, *named.items()))
 
-    def with_defaults(self, mapping: Mapping[str, str], /) -> Headers:
-        """A copy to which the named fields are added where they are absent."""
+    def with_defaults(self, defaults: Mapping[str, str] | Headers, /) -> Headers:
+        """A copy to which the fields of others are added where they are absent."""
+        others = defaults if isinstance(defaults, Headers) else Headers.of(defaults)
         present = {name for name, _ in self.items}
-        return Headers([*self.items, *(p for p in _pairs(mapping.items()) if p[0] not in present)])
+        added = [pair for pair in others.items if pair[0] not in present]
+        return Headers.lowered((*self.items, *added))
 
 
 class ByteStream(Protocol):
@@ -167,15 +190,19 @@ class RequestContext:
         request_id: Echoed as ``x-request-id`` and named in errors and logs.
         principal: Set by the authentication guard.
         client: The peer's address as the server saw it, without a port.
-        gone: Returns when the client has hung up; call it once the body is read. None where a
-            server can't tell.
+        gone: Gives something to await that is over when the client has hung up, on ASGI a future
+            of one's own (`asyncio.ensure_future` makes no task of it). Call it once the body is
+            read. None where a server can't tell.
     """
 
     spawn: Callable[[Coroutine[Any, Any, None]], None]
     request_id: str = ""
     principal: Principal | None = None
     client: str | None = None
-    gone: Callable[[], Coroutine[Any, Any, None]] | None = None
+    gone: Callable[[], Awaitable[None]] | None = None
+
+
+_NO_PARAMS: Mapping[str, str] = MappingProxyType({})
 
 
 @frozen
@@ -199,7 +226,7 @@ class Request:
     query: str = field(default="", repr=False)
     scheme: str = "http"
     root_path: str = ""
-    path_params: Mapping[str, str] = field(factory=lambda: MappingProxyType({}))
+    path_params: Mapping[str, str] = _NO_PARAMS
 
     @property
     def host(self) -> str:
@@ -208,6 +235,8 @@ class Request:
 
     def query_param(self, name: str, /) -> str | None:
         """The first value of a query parameter."""
+        if not self.query:
+            return None
         return next(
             (v for k, v in parse_qsl(self.query, keep_blank_values=True) if k == name), None
         )
@@ -238,7 +267,33 @@ class Request:
 
     def with_context(self, **changes: Any) -> Request:
         """A copy with some fields of its context replaced."""
-        return evolve(self, context=evolve(self.context, **changes))
+        # Not by attrs.evolve, which asks the class for its fields again at each copy.
+        was = self.context
+        known: dict[str, Any] = {
+            "spawn": was.spawn,
+            "request_id": was.request_id,
+            "principal": was.principal,
+            "client": was.client,
+            "gone": was.gone,
+        }
+        return self._copy(RequestContext(**(known | changes)), self.path_params)
+
+    def with_path_params(self, params: Mapping[str, str], /) -> Request:
+        """A copy with these values of the route's parameters."""
+        return self._copy(self.context, MappingProxyType(dict(params)))
+
+    def _copy(self, context: RequestContext, path_params: Mapping[str, str]) -> Request:
+        return Request(
+            self.method,
+            self.path,
+            self.headers,
+            self.body,
+            context,
+            self.query,
+            self.scheme,
+            self.root_path,
+            path_params,
+        )
 
 
 EMPTY_BODY: ByteStream = _EmptyBody()
@@ -254,10 +309,17 @@ class Response:
 
     def with_headers(self, mapping: Mapping[str, str], /) -> Response:
         """A copy in which the named fields are replaced or added."""
-        return evolve(self, headers=self.headers.with_(mapping))
+        return Response(self.status, self.headers.with_(mapping), self.body)
+
+
+Answering = Coroutine[Any, Any, Response]
+"""What calling a `Handler` gives: to be awaited, once."""
 
 
 class Handler(Protocol):
-    """Anything that answers a request: a route, a guard around one, the whole app."""
+    """Anything that answers a request: a route, a guard around one, the whole app.
 
-    async def __call__(self, request: Request, /) -> Response: ...
+    Written ``async def``; or ``def``, where it gives the coroutine of another handler back.
+    """
+
+    def __call__(self, request: Request, /) -> Answering: ...

@@ -11,7 +11,6 @@ import contextvars
 import logging
 from collections.abc import Callable, Coroutine
 from contextlib import AbstractAsyncContextManager
-from types import TracebackType
 from typing import Any
 
 from openbolt.http import Handler
@@ -52,6 +51,7 @@ class Lifetime:
     ) -> None:
         self.work = Work()
         self.is_closing = False
+        self._handler: Handler | None = None
         self._loop = asyncio.get_running_loop()
         self._stop = asyncio.Event()
         self._opened: asyncio.Future[Handler] = self._loop.create_future()
@@ -64,6 +64,11 @@ class Lifetime:
     def is_over(self) -> bool:
         """Closed, or failed to open."""
         return self._owner.done()
+
+    @property
+    def open_handler(self) -> Handler | None:
+        """The handler, to be called right now; None in another event loop, or if it isn't open."""
+        return self._handler if self._loop is asyncio.get_running_loop() else None
 
     def check_loop(self) -> None:
         """Raise `RuntimeError` in any event loop but its own."""
@@ -93,10 +98,11 @@ class Lifetime:
     ) -> None:
         try:
             async with open_handler() as handler:
+                self._handler = handler
                 self._opened.set_result(handler)
                 await self._stop.wait()
                 await self.work.drain(grace)
-                self.is_closing = True
+                self._close()
         except asyncio.CancelledError:
             self._opened.cancel()
             raise
@@ -105,7 +111,11 @@ class Lifetime:
                 raise
             self._opened.set_exception(error)
         finally:
-            self.is_closing = True
+            self._close()
+
+    def _close(self) -> None:
+        self.is_closing = True
+        self._handler = None
 
 
 class Work:
@@ -114,9 +124,13 @@ class Work:
     def __init__(self) -> None:
         self._tasks: set[asyncio.Task[Any]] = set()
 
-    def request(self) -> _Registered:
-        """A context in which the current task counts as work."""
-        return _Registered(self._tasks)
+    def begin(self, task: asyncio.Task[Any], /) -> None:
+        """Count a request's task as work, until it is ended."""
+        self._tasks.add(task)
+
+    def end(self, task: asyncio.Task[Any], /) -> None:
+        """Count it no more."""
+        self._tasks.discard(task)
 
     def spawn(self, coroutine: Coroutine[Any, Any, None], /) -> None:
         """Run a coroutine beside the request."""
@@ -145,24 +159,3 @@ class Work:
         _, stuck = await asyncio.wait(late, timeout=_CANCEL_LIMIT)
         for task in stuck:
             _log.error("A cancelled task goes on: %r", task)
-
-
-class _Registered:
-    """Keeps the current task in a set for a while."""
-
-    __slots__ = ("_task", "_tasks")
-
-    def __init__(self, tasks: set[asyncio.Task[Any]]) -> None:
-        self._tasks = tasks
-        self._task = current_task()
-
-    def __enter__(self) -> None:
-        self._tasks.add(self._task)
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self._tasks.discard(self._task)

@@ -16,7 +16,7 @@ from attrs import Factory, evolve, field, frozen
 
 from openbolt.clients import ClientAddress, TrustedProxies, address_group, client_address
 from openbolt.errors import BackendError, ConfigurationError, RateLimitedError
-from openbolt.guards import answer_errors, error_response
+from openbolt.guards import answer_to, error_response
 from openbolt.http import Handler, Principal, Request, Response
 from openbolt.limits import Counted, rate_limit_headers, retry_after
 from openbolt.outages import Outages
@@ -145,8 +145,30 @@ class RateLimits:
         Raises:
             BackendError: The limiter is down, and one of the policies fails closed.
         """
-        asked = [(policy, self.subject(request, policy)) for policy in policies]
-        return await self._count([(policy, who) for policy, who in asked if who is not None])
+        counted: list[Counted] = []
+        used: list[tuple[RatePolicy, str]] = []
+        refused = False
+        try:
+            for policy in policies:
+                subject = self.subject(request, policy)
+                if subject is None:
+                    continue
+                decision = await self._ask(policy, subject, _cost(policy))
+                if decision is None:
+                    continue
+                counted.append(Counted(policy, decision))
+                if decision.allowed:
+                    used.append((policy, subject))
+                else:
+                    refused = True
+                    if self.accounts is None:
+                        break  # what the others would use could not be given back
+        except BackendError:
+            await self._give_back(used)
+            raise
+        if refused:
+            await self._give_back(used)
+        return tuple(counted)
 
     async def acquire(self, name: str, subject: str, cost: int = 1, /) -> None:
         """Count something under one policy, if it holds.
@@ -171,29 +193,6 @@ class RateLimits:
         if usd is not None:
             micros = int((usd * 1_000_000).to_integral_value(rounding=ROUND_CEILING))
             await self.charge("spend", f"user:{user_id}", micros)
-
-    async def _count(self, asked: Sequence[tuple[RatePolicy, str]]) -> tuple[Counted, ...]:
-        counted: list[Counted] = []
-        used: list[tuple[RatePolicy, str]] = []
-        refused = False
-        try:
-            for policy, subject in asked:
-                decision = await self._ask(policy, subject, _cost(policy))
-                if decision is None:
-                    continue
-                counted.append(Counted(policy, decision))
-                if decision.allowed:
-                    used.append((policy, subject))
-                else:
-                    refused = True
-                    if self.accounts is None:
-                        break  # what the others would use could not be given back
-        except BackendError:
-            await self._give_back(used)
-            raise
-        if refused:
-            await self._give_back(used)
-        return tuple(counted)
 
     async def _ask(self, policy: RatePolicy, subject: str, cost: int) -> Decision | None:
         """The limiter's answer; None while it is down and the policy fails open."""
@@ -277,7 +276,6 @@ def rate_limited(handler: Handler, limits: RateLimits, names: Iterable[str], /) 
     policies = limits.named(names)
     if not policies:
         return handler
-    answered = answer_errors(handler)
 
     async def limited(request: Request, /) -> Response:
         request_id = request.context.request_id
@@ -285,10 +283,14 @@ def rate_limited(handler: Handler, limits: RateLimits, names: Iterable[str], /) 
             counted = await limits.count(request, policies)
         except BackendError as error:  # which the log has, once a minute
             return error_response(error, request_id=request_id)
-        if all(one.decision.allowed for one in counted):
-            response = await answered(request)
-        else:
+        refused = [one for one in counted if not one.decision.allowed]
+        if refused:
             response = error_response(_refusal(counted), request_id=request_id)
+        else:
+            try:
+                response = await handler(request)
+            except Exception as error:
+                response = answer_to(error, request)
         if response.status in _REDIRECTS:
             return response
         return response.with_headers(rate_limit_headers(counted))

@@ -9,12 +9,14 @@ from __future__ import annotations
 
 import ipaddress
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from functools import lru_cache
+from typing import Literal
 
 from attrs import evolve, frozen
 
 from openbolt.errors import ConfigurationError, CrossOriginError, UnsupportedMediaTypeError
-from openbolt.http import Handler, Headers, Request, Response
+from openbolt.http import Answering, Handler, Headers, Request, Response
 from openbolt.routing import Route
 from openbolt.settings import LOOPBACK_HOSTS
 
@@ -92,6 +94,11 @@ class _Authority:
 
 
 _DEFAULT_PORTS = {"http": 80, "https": 443}
+# Characters of what can be read as one; nothing longer is looked at, or kept in a cache.
+_LONGEST_AUTHORITY = 259
+_LONGEST_ORIGIN = len("https://") + _LONGEST_AUTHORITY
+
+_Writer = Literal["own", "trusted", "other"]
 
 
 def only_hosts(handler: Handler, /, allowed: Iterable[str] = LOOPBACK_HOSTS) -> Handler:
@@ -112,7 +119,11 @@ def only_hosts(handler: Handler, /, allowed: Iterable[str] = LOOPBACK_HOSTS) -> 
     exact = {_entry(entry) for entry in entries if not entry.startswith("*.")}
     below = {_entry(entry[2:], entry) for entry in entries if entry.startswith("*.")}
 
-    def is_known(authority: _Authority, scheme: str) -> bool:
+    @lru_cache(maxsize=64)  # nearly all requests name the same host
+    def is_known(named: str, scheme: str) -> bool:
+        authority = _Authority.parse(named)
+        if authority is None:
+            return False
         port = authority.port or _DEFAULT_PORTS.get(scheme)
         for known in (_Authority(authority.host, None), _Authority(authority.host, port)):
             if known in exact:
@@ -122,16 +133,16 @@ def only_hosts(handler: Handler, /, allowed: Iterable[str] = LOOPBACK_HOSTS) -> 
             for known in below
         )
 
-    async def guarded(request: Request, /) -> Response:
+    def guarded(request: Request, /) -> Answering:
         named = request.headers.get_all("host")
-        authority = _Authority.parse(named[0]) if len(named) == 1 else None
-        if authority is None or not is_known(authority, request.scheme):
+        host = named[0] if len(named) == 1 else ""
+        if len(host) > _LONGEST_AUTHORITY or not is_known(host, request.scheme):
             raise CrossOriginError(
                 "This server doesn't answer for this host; its setting allowed_hosts lists those "
                 "it does.",
                 code="host_not_allowed",
             )
-        return await handler(request)
+        return handler(request)
 
     return guarded
 
@@ -193,29 +204,41 @@ def refuse_cross_site_writes(handler: Handler, /, trusted_origins: Iterable[str]
     """
     trusted = frozenset(_trusted(text) for text in trusted_origins)
 
-    async def guarded(request: Request, /) -> Response:
-        if request.method not in _SAFE_METHODS and not _is_own_write(request, trusted):
+    @lru_cache(maxsize=64)  # nearly all writes come from the same page
+    def writer(origin: str, scheme: str, host: str) -> _Writer:
+        parsed = _Origin.parse(origin)
+        if parsed is None:
+            return "other"
+        if parsed in trusted:
+            return "trusted"
+        return "own" if parsed == _Origin.of(scheme, host) else "other"
+
+    def guarded(request: Request, /) -> Answering:
+        if request.method not in _SAFE_METHODS and not _is_own_write(request, writer):
             raise CrossOriginError(
                 "Another site may not write here; the setting trusted_origins lists those that may."
             )
-        return await handler(request)
+        return handler(request)
 
     return guarded
 
 
-def _is_own_write(request: Request, trusted: frozenset[_Origin]) -> bool:
+def _is_own_write(request: Request, writer: Callable[[str, str, str], _Writer]) -> bool:
     origins = request.headers.get_all("origin")
     sites = request.headers.get_all("sec-fetch-site")
     if len(origins) > 1 or len(sites) > 1:
         return False
     if origins:
-        origin = _Origin.parse(origins[0])
-        if origin is None:
+        origin, host = origins[0], request.headers.get("host") or ""
+        if len(origin) > _LONGEST_ORIGIN:
             return False
-        if origin in trusted:
-            return True
-        if origin != _Origin.of(request.scheme, request.headers.get("host") or ""):
-            return False
+        match writer(origin, request.scheme, host if len(host) <= _LONGEST_AUTHORITY else ""):
+            case "trusted":
+                return True
+            case "other":
+                return False
+            case "own":
+                pass
     return not sites or sites[0].lower() in {"same-origin", "none"}
 
 
@@ -295,15 +318,18 @@ def refuse_forms(handler: Handler, /) -> Handler:
     type is a 415, whether the route reads a body or not.
     """
 
-    async def typed(request: Request, /) -> Response:
+    def typed(request: Request, /) -> Answering:
         for line in request.headers.get_all("content-type"):
-            if any(
-                part.partition(";")[0].strip().lower() in _FORM_TYPES for part in line.split(",")
-            ):
+            if line != "application/json" and _may_be_a_form(line):
                 raise UnsupportedMediaTypeError("Send the body as application/json.")
-        return await handler(request)
+        return handler(request)
 
     return typed
+
+
+def _may_be_a_form(content_type: str) -> bool:
+    types = [part.partition(";")[0].strip().lower() for part in content_type.split(",")]
+    return not _FORM_TYPES.isdisjoint(types)
 
 
 def without_forms(routes: Iterable[Route], /) -> list[Route]:

@@ -7,7 +7,6 @@ newer version of openbolt has stored stays, though this one doesn't know it.
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Callable, Mapping
 from typing import Any, Literal, cast
@@ -18,6 +17,7 @@ from attrs import field, frozen
 from openbolt.bodies import camel_case, structure
 from openbolt.errors import InvalidRequestError, PayloadTooLargeError, PreconditionFailedError
 from openbolt.heads import HeadStore, move_head
+from openbolt.jsons import json_bytes, parse_json
 
 __all__ = ["Layout", "PreferenceStore", "Preferences", "SavedPreferences", "merge_patch"]
 
@@ -27,7 +27,6 @@ _MAX_CUSTOM = 100
 _CUSTOM_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 _LANGUAGE = re.compile(r"[A-Za-z]{2,8}(?:-[A-Za-z0-9]{1,8}){0,4}")
 _ID = re.compile(r"[A-Za-z0-9._-]{1,128}")
-_to_json = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), sort_keys=True).encode
 
 
 def merge_patch(target: object, patch: object, /) -> Any:
@@ -141,7 +140,7 @@ class SavedPreferences:
         """What `to_bytes` wrote; nothing chosen, if there is no head."""
         if raw is None:
             return cls()
-        data = json.loads(raw)
+        data = parse_json(raw)
         return cls(data["version"], data["preferences"])
 
 
@@ -302,7 +301,7 @@ def _camel(data: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _dump(data: Mapping[str, Any]) -> bytes:
-    return _to_json(data).encode("utf-8", "surrogatepass")
+    return json_bytes(data, errors="surrogatepass", sort_keys=True)
 
 
 def _shown(name: str) -> str:

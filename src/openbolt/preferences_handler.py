@@ -7,7 +7,6 @@ that doesn't say changes the fields that it names, whatever the others are.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from hashlib import sha256
 from typing import Any, cast
@@ -18,6 +17,7 @@ from openbolt.access import owner_of
 from openbolt.bodies import json_response, read_json
 from openbolt.errors import InvalidRequestError
 from openbolt.http import Request, Response
+from openbolt.jsons import json_bytes
 from openbolt.preferences import PreferenceStore, SavedPreferences
 
 __all__ = ["PatchPreferences", "ReadPreferences"]
@@ -87,5 +87,5 @@ def _answer(saved: SavedPreferences) -> Response:
 
 def _tag(saved: SavedPreferences) -> str:
     """Strong: it differs wherever the answer does, by new defaults too."""
-    text = json.dumps(saved.effective(), sort_keys=True)
-    return f'"{saved.version}-{sha256(text.encode()).hexdigest()[:16]}"'
+    text = json_bytes(saved.effective(), sort_keys=True)
+    return f'"{saved.version}-{sha256(text).hexdigest()[:16]}"'

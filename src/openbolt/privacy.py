@@ -9,7 +9,6 @@ lets the user in goes last.
 from __future__ import annotations
 
 import hmac
-import json
 from collections import Counter
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import suppress
@@ -26,6 +25,7 @@ from openbolt.auth.users import UserStore
 from openbolt.bodies import iso_time
 from openbolt.chat.recovery import Recovery
 from openbolt.errors import LockedError, OpenBoltError
+from openbolt.jsons import json_bytes, parse_json
 from openbolt.personal.account import (
     ApiKeyData,
     PreferenceData,
@@ -152,12 +152,12 @@ class Receipt:
 
     def to_bytes(self) -> bytes:
         """As it is kept."""
-        return json.dumps({**self.to_json(), "deletedAt": self.deleted_at}).encode()
+        return json_bytes({**self.to_json(), "deletedAt": self.deleted_at})
 
     @classmethod
     def from_bytes(cls, raw: bytes) -> Receipt:
         """What `to_bytes` wrote."""
-        data = json.loads(raw)
+        data = parse_json(raw)
         return cls(data["id"], data["userHash"], data["deletedAt"], data["counts"])
 
 
@@ -217,13 +217,13 @@ class Privacy:
         async with self.accounts.deletion(user_id):
             raw = await self.kv.get(progress)
             counts: Counter[str] = Counter({part.name: 0 for part in self.data})
-            counts.update(json.loads(raw) if raw else {})
+            counts.update(parse_json(raw) if raw else {})
             try:
                 await self._erase(user_id, counts)
                 return await self._write_receipt(user_id, counts)
             except BaseException:
                 with suppress(OpenBoltError):
-                    await self.kv.set(progress, json.dumps(counts).encode())
+                    await self.kv.set(progress, json_bytes(counts))
                 raise
 
     async def _erase(self, user_id: str, counts: Counter[str]) -> None:

@@ -7,18 +7,19 @@ order of the routes; and no request is refused for its method while any route wo
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from types import MappingProxyType
 
-from attrs import Factory, evolve, field, frozen
+from attrs import Factory, field, frozen
 
 from openbolt.errors import MethodNotAllowedError, NotFoundError
-from openbolt.http import Handler, Headers, Request, Response
+from openbolt.http import Answering, Handler, Headers, Request, Response
 
 __all__ = ["ANY", "Route", "Router"]
 
 ANY = "ANY"
 
+_NO_VALUES: Mapping[str, str] = MappingProxyType({})
 _METHOD = re.compile(r"[A-Z]+")
 _PARAMETER = re.compile(r"\{([a-z][a-z0-9_]*)\}")
 _REST = re.compile(r"\{([a-z][a-z0-9_]*):path\}")
@@ -191,21 +192,39 @@ class Router:
         init=False, repr=False, eq=False, default=Factory(_compile, takes_self=True)
     )
 
-    async def __call__(self, request: Request, /) -> Response:
+    def __call__(self, request: Request, /) -> Answering:
         """Answer by the matching route."""
+        handler, values = self.find(request.method, request.path)
+        return handler(request.with_path_params(values) if values else request)
+
+    def find(self, method: str, path: str, /) -> tuple[Handler, Mapping[str, str]]:
+        """The handler for a method and a path, and the values of the parameters in the path.
+
+        Raises:
+            NotFoundError: As when called.
+            MethodNotAllowedError: As when called.
+        """
+        table = self._table
+        fixed = table.fixed.get(path)
+        if fixed is not None and (leaf := _leaf(fixed, method)) is not None:
+            return leaf.handler, _NO_VALUES  # the most specific, so nothing is searched
         methods: list[str] = []
-        for candidates, values in self._table.matches(request.path):
-            leaf = _leaf(candidates, request.method)
-            if leaf is None:
-                methods.extend(candidates)
-                continue
-            if values:
-                params = MappingProxyType(dict(zip(leaf.names, values, strict=True)))
-                request = evolve(request, path_params=params)
-            return await leaf.handler(request)
+        for candidates, values in table.matches(path):
+            leaf = _leaf(candidates, method)
+            if leaf is not None:
+                return leaf.handler, dict(zip(leaf.names, values, strict=True))
+            methods.extend(candidates)
         if not methods:
             raise NotFoundError("There is nothing at this address.")
         allowed = _allowed(methods)
-        if request.method == "OPTIONS":
-            return Response(204, Headers.of({"allow": ", ".join(allowed)}))
+        if method == "OPTIONS":
+            return _Options(allowed), _NO_VALUES
         raise MethodNotAllowedError(f"This address takes {', '.join(allowed)}.", allowed=allowed)
+
+
+@frozen
+class _Options:
+    allowed: tuple[str, ...]
+
+    async def __call__(self, request: Request, /) -> Response:  # noqa: ARG002
+        return Response(204, Headers.of({"allow": ", ".join(self.allowed)}))

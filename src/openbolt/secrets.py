@@ -9,7 +9,6 @@ else. Whoever has secrets is in an index, so that `openbolt.rotation` finds them
 from __future__ import annotations
 
 import asyncio
-import json
 import logging
 import re
 from base64 import b64decode, b64encode
@@ -29,6 +28,7 @@ from openbolt.errors import (
 )
 from openbolt.hidden import Hidden
 from openbolt.http import Request, Response
+from openbolt.jsons import json_bytes, parse_json
 from openbolt.protocols import Cipher, Clock, KeyValueStore
 from openbolt.settings import Settings
 
@@ -93,13 +93,13 @@ class SecretRecord:
             "updatedAt": self.info.updated_at,
             "sealed": b64encode(self.sealed).decode("ascii"),
         }
-        return json.dumps(fields, separators=(",", ":")).encode()
+        return json_bytes(fields)
 
     @classmethod
     def from_bytes(cls, name: str, raw: bytes) -> SecretRecord:
         """The record that `to_bytes` wrote; `BackendError` for anything else."""
         try:
-            fields = json.loads(raw)
+            fields = parse_json(raw)
             sealed = b64decode(fields["sealed"], validate=True)
             last_four, created, updated = (
                 fields[key] for key in ("lastFour", "createdAt", "updatedAt")

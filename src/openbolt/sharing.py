@@ -8,7 +8,6 @@ store. It is to this very thing, not to a later one under the same id.
 from __future__ import annotations
 
 import asyncio
-import json
 import re
 from collections.abc import Sequence
 from typing import Any, Literal
@@ -20,6 +19,7 @@ from openbolt.auth.tokens import hash_of
 from openbolt.errors import ConflictError, NotFoundError
 from openbolt.heads import HeadStore
 from openbolt.history import Chat
+from openbolt.jsons import json_bytes, parse_json
 from openbolt.projects.store import Project
 from openbolt.protocols import Clock, KeyValueStore, TokenSource
 from openbolt.settings import Settings
@@ -190,7 +190,7 @@ class Shares:
 
     async def _load(self, token_hash: str) -> Share | None:
         head = await self.heads.load(_head(token_hash))
-        return Share(**json.loads(head.data)) if head else None
+        return Share(**parse_json(head.data)) if head else None
 
     def _is_over(self, share: Share) -> bool:
         return share.expires_at is not None and share.expires_at <= self.clock.now()
@@ -207,7 +207,7 @@ def dead_link() -> NotFoundError:
 
 def _to_bytes(share: Share) -> bytes:
     data: dict[str, Any] = asdict(share, recurse=False)
-    return json.dumps(data, separators=(",", ":")).encode()
+    return json_bytes(data)
 
 
 def _place(owner: str, share_id: str) -> str:

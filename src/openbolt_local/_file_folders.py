@@ -7,11 +7,14 @@ from __future__ import annotations
 
 import contextlib
 import os
+import stat
 import sys
-from collections.abc import Generator
-from contextlib import contextmanager
+from collections.abc import Sequence
+from types import TracebackType
 
-__all__ = ["file_lock", "place", "remove_empty", "sync_folder"]
+from openbolt.errors import BackendError
+
+__all__ = ["check_links", "file_lock", "place", "remove_empty", "sync_folder"]
 
 if sys.platform == "win32":
     import msvcrt
@@ -21,18 +24,45 @@ else:
 _ATTEMPTS = 100
 
 
-@contextmanager
-def file_lock(path: str) -> Generator[None]:
+class file_lock:  # noqa: N801 - used as a function
     """Hold a lock file; closing it gives it back, and so does the death of the process."""
-    lock = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
-    try:
-        if sys.platform == "win32":
-            msvcrt.locking(lock, msvcrt.LK_LOCK, 1)
-        else:
-            fcntl.flock(lock, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(lock)
+
+    __slots__ = ("_lock", "_path")
+
+    def __init__(self, path: str, /) -> None:
+        self._path = path
+
+    def __enter__(self) -> None:
+        self._lock = os.open(self._path, os.O_RDWR | os.O_CREAT, 0o600)
+        try:
+            if sys.platform == "win32":
+                msvcrt.locking(self._lock, msvcrt.LK_LOCK, 1)
+            else:
+                fcntl.flock(self._lock, fcntl.LOCK_EX)
+        except BaseException:
+            os.close(self._lock)
+            raise
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        os.close(self._lock)
+
+
+def check_links(top: str, names: Sequence[str]) -> None:
+    """`BackendError` if a folder on the way to a file is a link, which might lead elsewhere."""
+    path = top
+    for name in names[:-1]:
+        path = os.path.join(path, name)
+        try:
+            mode = os.lstat(path).st_mode
+        except OSError:  # nothing there, so nothing below it
+            return
+        if stat.S_ISLNK(mode):
+            raise BackendError("The object can't be reached.", detail=f"{path} is a link")
 
 
 def place(source: str, path: str, *, fsync: bool) -> None:
@@ -41,11 +71,11 @@ def place(source: str, path: str, *, fsync: bool) -> None:
     changed = [folder]
     for _ in range(_ATTEMPTS):
         try:
-            changed += _make_folders(folder)
             os.replace(source, path)
-        except FileNotFoundError:  # a delete took the empty folder away meanwhile
+        except FileNotFoundError:  # no folder yet, or a delete took the empty one away
             if not os.path.lexists(source):
                 raise
+            changed += _make_folder(folder)
         else:
             break
     else:
@@ -76,13 +106,17 @@ def sync_folder(folder: str) -> None:
             os.close(handle)
 
 
-def _make_folders(folder: str) -> list[str]:
-    """The folders that got a new entry by it."""
-    missing: list[str] = []
-    while not os.path.isdir(folder):
-        missing.append(folder)
-        folder = os.path.dirname(folder)
-    for path in reversed(missing):
-        with contextlib.suppress(FileExistsError):
-            os.mkdir(path)
-    return [os.path.dirname(path) for path in missing]
+def _make_folder(folder: str) -> list[str]:
+    """The folders that got a new entry by it, or just before from somebody else."""
+    above = os.path.dirname(folder)
+    changed = [above]
+    for _ in range(_ATTEMPTS):
+        try:
+            os.mkdir(folder)
+        except FileExistsError:
+            break
+        except FileNotFoundError:
+            changed += _make_folder(above)
+        else:
+            break
+    return changed

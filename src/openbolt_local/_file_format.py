@@ -10,23 +10,23 @@ because two files don't change in one step.
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import stat
-from collections.abc import Generator
-from contextlib import contextmanager
 from hashlib import sha256
 from io import FileIO
+from types import TracebackType
 
 from openbolt.errors import BackendError
+from openbolt.jsons import json_bytes, parse_json
 from openbolt.protocols import ObjectInfo
 
-__all__ = ["Draft", "Reader", "translated"]
+__all__ = ["Draft", "Reader", "read_info", "translated"]
 
 MIB = 1024 * 1024
 _MAGIC = b"OBO1"
 _TAIL_BYTES = 4 + len(_MAGIC)
 _FOOTER_GUESS = 512
+_SMALL = 64 * 1024
 _NO_FOLLOW = getattr(os, "O_NOFOLLOW", 0)
 _BINARY = getattr(os, "O_BINARY", 0)
 
@@ -39,7 +39,7 @@ class Draft:
         self.size = 0
         self.placed = False
         self._hash = sha256()
-        self._file: FileIO | None = None
+        self._file: int | None = None
 
     @property
     def etag(self) -> str:
@@ -52,59 +52,78 @@ class Draft:
         self.size += len(data)
         self._write(data)
 
-    def seal(self, content_type: str, *, fsync: bool) -> float:
-        """Write the footer, bring all to disk, close, and say when it was modified."""
-        footer = json.dumps({"etag": self.etag, "type": content_type}).encode()
-        file = self._write(footer + len(footer).to_bytes(4, "big") + _MAGIC)
-        with translated("write", self.path):
-            if fsync:
-                os.fsync(file.fileno())
-            modified = os.fstat(file.fileno()).st_mtime
-            file.close()
+    def seal(self, rest: bytes, content_type: str, *, fsync: bool) -> float:
+        """Write the rest and the footer, bring all to disk, close, and say when it was modified."""
+        if len(rest) > MIB:
+            self.write(rest)
+            rest = b""
+        self._hash.update(rest)
+        self.size += len(rest)
+        footer = json_bytes({"etag": self.etag, "type": content_type})
+        file = self._write(rest + footer + len(footer).to_bytes(4, "big") + _MAGIC)
+        if fsync:
+            os.fsync(file)
+        modified = os.fstat(file).st_mtime
+        self._close()
         return modified
 
     def discard(self) -> None:
         """Remove what didn't become an object."""
-        if self._file is not None:
-            self._file.close()
-            with contextlib.suppress(OSError):
-                os.unlink(self.path)
+        self._close()
+        with contextlib.suppress(OSError):
+            os.unlink(self.path)
 
-    def _write(self, data: bytes) -> FileIO:
-        with translated("write", self.path):
-            if self._file is None:
-                self._file = FileIO(self.path, "xb")
-            view = memoryview(data)
-            while view:
-                view = view[self._file.write(view) :]
+    def _write(self, data: bytes) -> int:
+        if self._file is None:
+            flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | _BINARY
+            self._file = os.open(self.path, flags, 0o666)
+        written = os.write(self._file, data)
+        while written < len(data):
+            written += os.write(self._file, memoryview(data)[written:])
         return self._file
+
+    def _close(self) -> None:
+        file, self._file = self._file, None
+        if file is not None:
+            os.close(file)
 
 
 class Reader:
-    """An object's file, which stays what it was while others put and delete."""
+    """An object's file, which stays what it was while others put and delete.
+
+    Attributes:
+        content: The bytes of a small object, for which nothing stays open.
+    """
 
     def __init__(self, path: str) -> None:
-        self._path = path
+        self.path = path
         self._file: FileIO | None = None
+        self.content: bytes | None = None
 
     def open(self, key: str) -> ObjectInfo | None:
         """Open and read the footer; None if there is no file. A link is not followed."""
-        with translated("open", self._path):
-            try:
-                self._file = FileIO(self._path, "rb", opener=_open_no_follow)
-            except FileNotFoundError:
-                return None
-            return _read_info(self._file, self._path, key)
+        file = _open(self.path)
+        if file is None:
+            return None
+        try:
+            info, tail, is_whole = _read_info(file, self.path, key, _SMALL)
+            if is_whole:
+                self.content = tail[: info.size]
+            else:
+                self._file = FileIO(file, "rb")
+        finally:
+            if self._file is None:
+                os.close(file)
+        return info
 
     def read(self, at: int, length: int) -> bytes:
         """Up to ``length`` bytes, and 1 MiB, that have to be there."""
         chunk = b""
-        with translated("read", self._path):
-            if self._file is not None and not self._file.closed:
-                self._file.seek(at)
-                chunk = self._file.read(min(length, MIB))
+        if self._file is not None and not self._file.closed:
+            self._file.seek(at)
+            chunk = self._file.read(min(length, MIB))
         if not chunk:
-            raise _damaged(self._path)
+            raise _damaged(self.path)
         return chunk
 
     def close(self) -> None:
@@ -113,20 +132,57 @@ class Reader:
             self._file.close()
 
 
-@contextmanager
-def translated(verb: str, path: str) -> Generator[None]:
-    """The system's errors as `BackendError`; the path stays in its detail."""
+def read_info(path: str, key: str) -> ObjectInfo | None:
+    """What an object's file says of it; None if there is none. A link is not followed."""
+    file = _open(path)
+    if file is None:
+        return None
     try:
-        yield
-    except OSError as exc:
-        raise BackendError(f"The store can't {verb} the object.", detail=f"{path}: {exc}") from exc
+        return _read_info(file, path, key, _FOOTER_GUESS)[0]
+    finally:
+        os.close(file)
 
 
-def _read_info(file: FileIO, path: str, key: str) -> ObjectInfo:
-    status = os.fstat(file.fileno())
+class translated:  # noqa: N801 - used as a function
+    """The system's errors as `BackendError`; the path stays in its detail."""
+
+    __slots__ = ("_path", "_verb")
+
+    def __init__(self, verb: str, path: str, /) -> None:
+        self._verb = verb
+        self._path = path
+
+    def __enter__(self) -> None: ...
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        if isinstance(exc, OSError):
+            raise BackendError(
+                f"The store can't {self._verb} the object.", detail=f"{self._path}: {exc}"
+            ) from exc
+
+
+def _open(path: str) -> int | None:
+    try:
+        return os.open(path, os.O_RDONLY | _NO_FOLLOW | _BINARY)
+    except FileNotFoundError:
+        return None
+
+
+def _read_info(file: int, path: str, key: str, most: int) -> tuple[ObjectInfo, bytes, bool]:
+    """What the footer says, the end of the file, and whether that is the whole of it.
+
+    A file of up to ``most`` bytes is read at once.
+    """
+    status = os.fstat(file)
     if not stat.S_ISREG(status.st_mode):
         raise _damaged(path)
-    tail = _tail(file, status.st_size, _FOOTER_GUESS)
+    is_whole = status.st_size <= most
+    tail = _read(file, status.st_size) if is_whole else _tail(file, status.st_size, _FOOTER_GUESS)
     length = int.from_bytes(tail[-_TAIL_BYTES : -len(_MAGIC)], "big")
     size = status.st_size - _TAIL_BYTES - length
     if len(tail) < _TAIL_BYTES or not tail.endswith(_MAGIC) or size < 0:
@@ -134,19 +190,23 @@ def _read_info(file: FileIO, path: str, key: str) -> ObjectInfo:
     if len(tail) < length + _TAIL_BYTES:
         tail = _tail(file, status.st_size, length + _TAIL_BYTES)
     try:
-        footer = json.loads(tail[-length - _TAIL_BYTES : -_TAIL_BYTES])
-        return ObjectInfo(key, size, footer["etag"], status.st_mtime, footer["type"])
+        footer = parse_json(tail[-length - _TAIL_BYTES : -_TAIL_BYTES])
+        info = ObjectInfo(key, size, footer["etag"], status.st_mtime, footer["type"])
     except (ValueError, KeyError, TypeError) as exc:
         raise _damaged(path) from exc
+    return info, tail, is_whole
 
 
-def _tail(file: FileIO, size: int, length: int) -> bytes:
-    file.seek(max(size - length, 0))
-    return file.read(length)
+def _tail(file: int, size: int, length: int) -> bytes:
+    os.lseek(file, max(size - length, 0), os.SEEK_SET)
+    return _read(file, length)
 
 
-def _open_no_follow(path: str, flags: int) -> int:
-    return os.open(path, flags | _NO_FOLLOW | _BINARY)
+def _read(file: int, length: int) -> bytes:
+    data = os.read(file, length)
+    while len(data) < length and (more := os.read(file, length - len(data))):
+        data += more
+    return data
 
 
 def _damaged(path: str) -> BackendError:

@@ -23,7 +23,7 @@ _EMPTY = "~"
 _CONTINUED = "~c"
 _MAX_NAME = 240
 
-_SAFE = frozenset(b"abcdefghijklmnopqrstuvwxyz0123456789-_.")
+_UNSAFE = re.compile(rb"[^a-z0-9\-_.]")
 _RESERVED = re.compile(r"(con|prn|aux|nul|com[0-9]|lpt[0-9])(\..*)?", re.DOTALL)
 _ESCAPE = re.compile(rb"%([0-9a-f]{2})")
 _NAME = re.compile(r"(?:[a-z0-9\-_.]|%[0-9a-f]{2})+(?:~[oc])?|~o?")
@@ -49,18 +49,17 @@ def name_bytes(name: str, /) -> bytes | None:
 
 def _names(segment: bytes, mark: str) -> Iterator[str]:
     """A segment's name with its mark, cut between characters where it is too long."""
-    name = ""
-    for token in _tokens(segment):
-        if len(name) + len(token) > _MAX_NAME:
-            yield name + _CONTINUED
-            name = ""
-        name += token
+    name = _encode(segment)
+    while len(name) > _MAX_NAME:
+        escape = name.find("%", _MAX_NAME - 2, _MAX_NAME)
+        cut = _MAX_NAME if escape < 0 else escape
+        yield name[:cut] + _CONTINUED
+        name = name[cut:]
     yield name + mark
 
 
-def _tokens(segment: bytes) -> Iterator[str]:
-    lead = 1 if _RESERVED.fullmatch(segment.decode("latin-1")) else 0
-    last = len(segment) - 1
-    for at, byte in enumerate(segment):
-        edge = byte == ord(".") and at in (0, last)
-        yield f"%{byte:02x}" if at < lead or edge or byte not in _SAFE else chr(byte)
+def _encode(segment: bytes) -> str:
+    name = _UNSAFE.sub(lambda found: b"%%%02x" % found[0][0], segment).decode("ascii")
+    if name.startswith(".") or _RESERVED.fullmatch(name):
+        name = f"%{ord(name[0]):02x}{name[1:]}"
+    return f"{name[:-1]}%2e" if name.endswith(".") else name

@@ -7,7 +7,7 @@ from typing import Literal
 
 from openbolt.errors import InvalidRequestError, PayloadTooLargeError, PreconditionFailedError
 
-__all__ = ["check_condition", "check_range", "sized_chunks"]
+__all__ = ["check_condition", "check_range", "sized_bytes", "sized_chunks"]
 
 
 def check_condition(
@@ -26,8 +26,17 @@ def check_range(start: int, length: int | None, /) -> None:
         raise InvalidRequestError("A range can't begin or end before 0.", field="start")
 
 
+def sized_bytes(data: bytes, size: int | None, limit: int, /) -> bytes:
+    """What is to be put, if it is there already; raises as `sized_chunks` does."""
+    if max(size or 0, len(data)) > limit:
+        raise _too_large(limit)
+    if size is not None and size != len(data):
+        raise _other_size(size)
+    return data
+
+
 async def sized_chunks(
-    data: bytes | AsyncIterable[bytes], size: int | None, limit: int, /
+    data: AsyncIterable[bytes], size: int | None, limit: int, /
 ) -> AsyncIterator[bytes]:
     """What is to be put, as it comes.
 
@@ -38,7 +47,7 @@ async def sized_chunks(
     if size is not None and size > limit:
         raise _too_large(limit)
     total = 0
-    async for chunk in _once(data) if isinstance(data, (bytes, bytearray, memoryview)) else data:
+    async for chunk in data:
         total += len(chunk)
         if total > limit:
             raise _too_large(limit)
@@ -47,14 +56,14 @@ async def sized_chunks(
         if chunk:
             yield bytes(chunk)
     if size is not None and total != size:
-        raise InvalidRequestError(
-            f"The data isn't as long as it was said to be ({size} bytes).", field="size"
-        )
-
-
-async def _once(data: bytes) -> AsyncIterator[bytes]:
-    yield data
+        raise _other_size(size)
 
 
 def _too_large(limit: int) -> PayloadTooLargeError:
     return PayloadTooLargeError(f"An object can't be longer than {limit} bytes.", field="data")
+
+
+def _other_size(size: int) -> InvalidRequestError:
+    return InvalidRequestError(
+        f"The data isn't as long as it was said to be ({size} bytes).", field="size"
+    )

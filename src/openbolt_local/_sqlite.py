@@ -1,8 +1,9 @@
-"""One SQLite file for several stores and several processes, never on the event loop's thread.
+"""One SQLite file for several stores and several processes.
 
 Law: reads and writes have a connection and a thread each, so a reader never waits for a commit; a
-change that depends on what it read happens in one ``BEGIN IMMEDIATE`` transaction. Every
-`sqlite3.Error` becomes a `BackendError` here.
+change that depends on what it read happens in one ``BEGIN IMMEDIATE`` transaction. On the event
+loop's thread only a few small rows are read, by their key, and never while that would mean to wait
+for somebody. Every `sqlite3.Error` becomes a `BackendError` here.
 """
 
 from __future__ import annotations
@@ -10,19 +11,19 @@ from __future__ import annotations
 import asyncio
 import sqlite3
 import threading
-from collections.abc import AsyncGenerator, Callable, Generator
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncGenerator, Callable, Sequence
+from contextlib import asynccontextmanager
 from functools import partial
 from pathlib import Path
-from queue import SimpleQueue
 from time import monotonic, sleep
 from typing import Any, Literal, Self, TypeVar
 
 from openbolt.clock import SystemTokens
 from openbolt.errors import BackendError, ConfigurationError
 from openbolt_local._processes import ProcessMark
+from openbolt_local._sqlite_threads import SQLiteThread, immediate, primary_code, translated
 
-__all__ = ["SQLiteDatabase", "Synchronous", "immediate"]
+__all__ = ["Beat", "SQLiteDatabase", "Synchronous", "first", "immediate"]
 
 T = TypeVar("T")
 Synchronous = Literal["normal", "full", "extra"]
@@ -72,8 +73,11 @@ class SQLiteDatabase:
 
     def __init__(self, path: str, connect: Callable[[], sqlite3.Connection], /) -> None:
         self._path = path
-        self._writes = _Thread(f"{path} writes", connect)
-        self._reads = _Thread(f"{path} reads", connect)
+        self._connect = connect
+        self._writes = SQLiteThread(path, "writes", connect, shares=True)
+        self._reads = SQLiteThread(path, "reads", connect, shares=False)
+        self._looks: sqlite3.Connection | None = None
+        self._looking = threading.Lock()
         self._mark: ProcessMark | None = None
 
     @classmethod
@@ -101,7 +105,7 @@ class SQLiteDatabase:
         database = cls(name, partial(_connect, name, synchronous, busy_timeout))
         try:
             await database.write(partial(_prepare, path=name))
-            database._mark = await asyncio.to_thread(ProcessMark, name, SystemTokens())
+            await database.read(database._begin)
             yield database
         finally:
             await database._close()
@@ -113,23 +117,50 @@ class SQLiteDatabase:
             raise BackendError("The store is closed.", detail=self._path)
         return self._mark
 
-    async def write(self, work: Callable[[sqlite3.Connection], T], /) -> T:
-        """Run ``work`` on the writing connection; cancelling doesn't undo it once it runs."""
-        return await self._run(self._writes, work)
+    def write(self, work: Callable[[sqlite3.Connection], T], /) -> asyncio.Future[T]:
+        """Run ``work`` on the writing connection; cancelling doesn't undo it.
 
-    async def read(self, work: Callable[[sqlite3.Connection], T], /) -> T:
+        Works that wait at the same time share a transaction, and ``work`` runs again by itself if
+        another one failed: it changes nothing but the file.
+        """
+        return self._writes.submit(work)
+
+    def read(self, work: Callable[[sqlite3.Connection], T], /) -> asyncio.Future[T]:
         """Run ``work``, which only reads, on the reading connection."""
-        return await self._run(self._reads, work)
+        return self._reads.submit(work)
 
-    async def _run(self, thread: _Thread, work: Callable[[sqlite3.Connection], T]) -> T:
-        try:
-            return await thread.run(work)
-        except sqlite3.Error as exc:
-            raise _translate(exc, self._path) from exc
+    async def look(self, work: Callable[[sqlite3.Connection], T], /) -> T:
+        """Run ``work``, which reads a few small rows by their key, at once and on this thread.
+
+        A hop to another thread and back costs several times as much. What was awaited before is
+        seen. No writer is ever waited for: where the file is busy, `read` does it.
+        """
+        connection = self._looks
+        if connection is not None and self._looking.acquire(blocking=False):
+            try:
+                return work(connection)
+            except sqlite3.Error as exc:
+                if primary_code(exc) != sqlite3.SQLITE_BUSY:
+                    raise translated(exc, self._path) from exc
+            finally:
+                self._looking.release()
+        return await self.read(work)
+
+    def _begin(self, _: sqlite3.Connection) -> None:
+        """Blocks, as opening a file may."""
+        looks = self._looks = self._connect()
+        looks.execute("PRAGMA query_only = ON")
+        looks.execute("PRAGMA busy_timeout = 0")
+        looks.execute("SELECT version FROM openbolt_schema").fetchall()  # so it knows the schema
+        self._mark = ProcessMark(self._path, SystemTokens())
 
     async def _close(self) -> None:
         try:
             await self._reads.close()
+            looks, self._looks = self._looks, None
+            if looks is not None:
+                with self._looking:
+                    looks.close()
         finally:
             await self._writes.close()
             mark, self._mark = self._mark, None
@@ -137,93 +168,24 @@ class SQLiteDatabase:
                 mark.close()
 
 
-@contextmanager
-def immediate(connection: sqlite3.Connection) -> Generator[None]:
-    """A transaction that holds the file's one write lock from its first statement on."""
-    connection.execute("BEGIN IMMEDIATE")
-    try:
-        yield
-        connection.execute("COMMIT")
-    except BaseException:
-        if connection.in_transaction:
-            connection.execute("ROLLBACK")
-        raise
+class Beat:
+    """For what is done in passing, but not each time."""
+
+    def __init__(self, interval: float = 60.0, /) -> None:
+        self._interval = interval
+        self._next = 0.0
+
+    def is_due(self, now: float, /) -> bool:
+        """Whether ``interval`` seconds have gone since it last was."""
+        if now < self._next:
+            return False
+        self._next = now + self._interval
+        return True
 
 
-class _Thread:
-    """A connection and the one thread that uses it, fed through a queue.
-
-    About half of what `loop.run_in_executor` costs for each call: one future rather than two.
-    """
-
-    def __init__(self, name: str, connect: Callable[[], sqlite3.Connection]) -> None:
-        self._connect = connect
-        self._name = name
-        self._jobs: SimpleQueue[_Job | None] = SimpleQueue()
-        self._thread: threading.Thread | None = None
-        self._closed = False
-
-    async def run(self, work: Callable[[sqlite3.Connection], T]) -> T:
-        if self._closed:
-            raise BackendError("The store is closed.", detail=self._name)
-        if self._thread is None:
-            self._thread = threading.Thread(target=self._serve, name=self._name, daemon=True)
-            self._thread.start()
-        job = _Job(work)
-        self._jobs.put(job)
-        return await job.future  # type: ignore[no-any-return]
-
-    async def close(self) -> None:
-        """Let what was begun end, then close the connection."""
-        self._closed = True
-        if self._thread is not None:
-            self._jobs.put(None)
-            await asyncio.to_thread(self._thread.join)
-
-    def _serve(self) -> None:
-        connection: sqlite3.Connection | None = None
-        while (job := self._jobs.get()) is not None:
-            try:
-                if connection is None:
-                    connection = self._connect()
-                result = job.work(connection)
-            except BaseException as exc:
-                job.fail(exc)
-            else:
-                job.succeed(result)
-                del result  # it may be large, and the next job far
-            del job
-        if connection is not None:
-            connection.close()
-
-
-class _Job:
-    __slots__ = ("future", "loop", "work")
-
-    def __init__(self, work: Callable[[sqlite3.Connection], Any]) -> None:
-        self.work = work
-        self.loop = asyncio.get_running_loop()
-        self.future: asyncio.Future[Any] = self.loop.create_future()
-
-    def succeed(self, result: object) -> None:
-        self._tell(self._set_result, result)
-
-    def fail(self, exc: BaseException) -> None:
-        self._tell(self._set_exception, exc)
-
-    def _tell(self, setter: Callable[[Any], None], value: object) -> None:
-        try:
-            self.loop.call_soon_threadsafe(setter, value)
-        except RuntimeError:  # the loop was closed meanwhile: nobody waits
-            return
-
-    def _set_result(self, result: object) -> None:
-        if not self.future.done():
-            self.future.set_result(result)
-
-    def _set_exception(self, exc: BaseException) -> None:
-        if not self.future.done():
-            self.future.set_exception(exc)
+def first(query: str, values: Sequence[Any], /) -> Callable[[sqlite3.Connection], Any]:
+    """The work of reading one row, or None."""
+    return lambda connection: connection.execute(query, values).fetchone()
 
 
 def _connect(path: str, synchronous: Synchronous, busy_timeout: float) -> sqlite3.Connection:
@@ -258,7 +220,7 @@ def _retry(step: Callable[[], object], timeout: float) -> None:
         try:
             step()
         except sqlite3.OperationalError as exc:
-            if _primary_code(exc) != sqlite3.SQLITE_BUSY or monotonic() >= end:
+            if primary_code(exc) != sqlite3.SQLITE_BUSY or monotonic() >= end:
                 raise
             sleep(0.01)
         else:
@@ -283,24 +245,3 @@ def _prepare(connection: sqlite3.Connection, path: str) -> None:
         if version < newest:
             connection.execute("DELETE FROM openbolt_schema")
             connection.execute("INSERT INTO openbolt_schema VALUES (?)", (newest,))
-
-
-def _primary_code(exc: sqlite3.Error) -> int:
-    return getattr(exc, "sqlite_errorcode", 0) & 0xFF
-
-
-_REASONS = {
-    sqlite3.SQLITE_BUSY: "another process holds the database for longer than busy_timeout",
-    sqlite3.SQLITE_CANTOPEN: "the database can't be opened; is the folder there and writable?",
-    sqlite3.SQLITE_CORRUPT: "the database is damaged; restore a backup",
-    sqlite3.SQLITE_FULL: "the disk is full",
-    sqlite3.SQLITE_IOERR: "the disk failed, or is full",
-    sqlite3.SQLITE_NOTADB: "the file is not a SQLite database",
-    sqlite3.SQLITE_READONLY: "the database can't be written to",
-    sqlite3.SQLITE_TOOBIG: "the value is too long for SQLite",
-}
-
-
-def _translate(exc: sqlite3.Error, path: str) -> BackendError:
-    reason = _REASONS.get(_primary_code(exc), "the database failed")
-    return BackendError("The database is unavailable.", detail=f"{path}: {reason}: {exc}")

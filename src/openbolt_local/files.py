@@ -2,7 +2,7 @@
 
 Law: a put is whole or not at all. Bytes go to a temporary file, to disk, and take their name in one
 step, under a lock that holds across processes while conditions are checked. Nothing runs on the
-event loop's thread.
+event loop's thread, and what is at hand as a whole makes one way to another thread and back.
 
 On disk: ``objects/`` (names by `openbolt_local._file_keys`, contents by
 `openbolt_local._file_format`), ``tmp/`` and ``locks/`` (256 locks, by hash of the key).
@@ -10,27 +10,27 @@ On disk: ``objects/`` (names by `openbolt_local._file_keys`, contents by
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import os
 import time
-import uuid
 from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterator
+from functools import partial
 from hashlib import sha256
 from itertools import islice
 from pathlib import Path
+from secrets import token_hex
 from typing import Literal, ParamSpec, TypeVar
 
 from attrs import frozen
 
-from openbolt.errors import BackendError
 from openbolt.protocols import ObjectInfo, ObjectLimits, OpenedObject
 from openbolt_local._checks import encode_key, utf8
-from openbolt_local._file_folders import file_lock, place, remove_empty, sync_folder
-from openbolt_local._file_format import Draft, Reader, translated
+from openbolt_local._file_folders import check_links, file_lock, place, remove_empty, sync_folder
+from openbolt_local._file_format import Draft, Reader, read_info, translated
 from openbolt_local._file_keys import key_path
 from openbolt_local._file_walk import walk
-from openbolt_local._objects import check_condition, check_range, sized_chunks
+from openbolt_local._jobs import Workers
+from openbolt_local._objects import check_condition, check_range, sized_bytes, sized_chunks
 
 __all__ = ["FileObjectStore"]
 
@@ -40,6 +40,7 @@ T = TypeVar("T")
 MIB = 1024 * 1024
 _PAGE = 256
 _STALE_TEMPORARY = 3600.0
+_THREADS = 8
 
 
 class FileObjectStore:
@@ -61,6 +62,7 @@ class FileObjectStore:
         self._fsync = fsync
         self._limits = limits or ObjectLimits()
         self._prepared = False
+        self._workers = Workers(f"{self._root} files", _THREADS)
 
     @property
     def limits(self) -> ObjectLimits:
@@ -72,18 +74,20 @@ class FileObjectStore:
     ) -> OpenedObject | None:
         """Read from byte ``start``, at most ``length`` bytes; later puts don't change it."""
         check_range(start, length)
-        reader = Reader(self._path(self._names(key)))
+        names = self._names(key)
+        reader = Reader(self._path(names))
         try:
-            info = await self._in_thread(self._open, reader, key)
+            info = await self._in_thread(self._open, reader, names, key)
         except BaseException:
             reader.close()
             raise
         if info is None:
             return None
         rest = max(info.size - start, 0)
-        return OpenedObject(
-            info, _FileBody(reader, start, rest if length is None else min(length, rest))
-        )
+        length = rest if length is None else min(length, rest)
+        if reader.content is not None:
+            return OpenedObject(info, _BytesBody(reader.content[start : start + length]))
+        return OpenedObject(info, _FileBody(self._workers, reader, start, length))
 
     async def put(
         self,
@@ -97,22 +101,22 @@ class FileObjectStore:
         if_none_match: Literal["*"] | None = None,
     ) -> ObjectInfo:
         """Write whole or not at all."""
-        names = self._names(key)
-        target = _Target(key, names, content_type, if_match, if_none_match)
-        if target.conditional:
-            await self._in_thread(self._check, target)
-        draft = Draft(os.path.join(self._root, "tmp", uuid.uuid4().hex))
+        target = _Target(key, self._names(key), content_type, if_match, if_none_match)
+        if isinstance(data, (bytes, bytearray, memoryview)):
+            return await self._in_thread(self._put, bytes(data), size, target)
+        await self._in_thread(self._begin, target)
+        draft = self._draft()
         try:
             block = bytearray()
             async for chunk in sized_chunks(data, size, self._limits.max_object_bytes):
                 block += chunk
                 if len(block) >= MIB:
-                    await self._in_thread(draft.write, bytes(block))
+                    await self._in_thread(self._write, draft, bytes(block))
                     block.clear()
-            return await self._in_thread(self._commit, draft, bytes(block), target)
+            return await self._in_thread(self._end, draft, bytes(block), target)
         finally:
             if not draft.placed:
-                await _in_thread(draft.discard)
+                await self._workers.submit(draft.discard).outcome()
 
     async def head(self, key: str, /) -> ObjectInfo | None:
         """What is known of the object."""
@@ -132,10 +136,8 @@ class FileObjectStore:
                 yield info
 
     async def _in_thread(self, work: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
-        if not self._prepared:
-            await _in_thread(self._prepare)
-            self._prepared = True
-        return await _in_thread(work, *args, **kwargs)
+        """Run in a thread, and when cancelled wait for it: what it works with is closed next."""
+        return await self._workers.submit(partial(self._run, work, *args, **kwargs)).outcome()
 
     def _names(self, key: str) -> tuple[str, ...]:
         return key_path(encode_key(key, self._limits.max_key_bytes))
@@ -143,7 +145,16 @@ class FileObjectStore:
     def _path(self, names: tuple[str, ...]) -> str:
         return os.path.join(self._objects, *names)
 
+    def _draft(self) -> Draft:
+        return Draft(os.path.join(self._root, "tmp", token_hex(16)))
+
     # Everything below blocks, and runs in a thread.
+
+    def _run(self, work: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
+        if not self._prepared:
+            self._prepare()
+            self._prepared = True
+        return work(*args, **kwargs)
 
     def _prepare(self) -> None:
         with translated("prepare", self._root):
@@ -156,43 +167,59 @@ class FileObjectStore:
                     if entry.stat(follow_symlinks=False).st_mtime < before:
                         os.unlink(entry.path)
 
-    def _check_links(self, names: tuple[str, ...]) -> None:
-        """No folder on the way is a link, which might lead elsewhere."""
-        path = self._objects
-        for name in names[:-1]:
-            path = os.path.join(path, name)
-            if os.path.islink(path):
-                raise BackendError("The object can't be reached.", detail=f"{path} is a link")
-
-    def _open(self, reader: Reader, key: str) -> ObjectInfo | None:
-        self._check_links(self._names(key))
-        return reader.open(key)
+    def _open(self, reader: Reader, names: tuple[str, ...], key: str) -> ObjectInfo | None:
+        check_links(self._objects, names)
+        with translated("open", reader.path):
+            return reader.open(key)
 
     def _head(self, names: tuple[str, ...], key: str) -> ObjectInfo | None:
-        reader = Reader(self._path(names))
-        try:
-            return self._open(reader, key)
-        finally:
-            reader.close()
+        check_links(self._objects, names)
+        return self._info(self._path(names), key)
+
+    def _info(self, path: str, key: str) -> ObjectInfo | None:
+        with translated("open", path):
+            return read_info(path, key)
 
     def _check(self, target: _Target) -> None:
-        info = self._head(target.names, target.key)
-        check_condition(info.etag if info else None, target.if_match, target.if_none_match)
+        """Before anything is written, and again under the lock."""
+        if target.if_match is not None or target.if_none_match is not None:
+            info = self._info(self._path(target.names), target.key)
+            check_condition(info.etag if info else None, target.if_match, target.if_none_match)
+
+    def _begin(self, target: _Target) -> None:
+        check_links(self._objects, target.names)
+        self._check(target)
+
+    def _put(self, data: bytes, size: int | None, target: _Target) -> ObjectInfo:
+        self._begin(target)
+        draft = self._draft()
+        try:
+            rest = sized_bytes(data, size, self._limits.max_object_bytes)
+            return self._commit(draft, rest, target)
+        finally:
+            if not draft.placed:
+                draft.discard()
+
+    def _write(self, draft: Draft, data: bytes) -> None:
+        with translated("write", draft.path):
+            draft.write(data)
+
+    def _end(self, draft: Draft, rest: bytes, target: _Target) -> ObjectInfo:
+        check_links(self._objects, target.names)  # again: the stream may have taken its time
+        return self._commit(draft, rest, target)
 
     def _commit(self, draft: Draft, rest: bytes, target: _Target) -> ObjectInfo:
-        draft.write(rest)
-        modified = draft.seal(target.content_type, fsync=self._fsync)
-        self._check_links(target.names)
         path = self._path(target.names)
-        with translated("write", path), file_lock(self._lock(target.names)):
-            if target.conditional:
+        with translated("write", path):
+            modified = draft.seal(rest, target.content_type, fsync=self._fsync)
+            with file_lock(self._lock(target.names)):
                 self._check(target)
-            place(draft.path, path, fsync=self._fsync)
-            draft.placed = True
+                place(draft.path, path, fsync=self._fsync)
+                draft.placed = True
         return ObjectInfo(target.key, draft.size, draft.etag, modified, target.content_type)
 
     def _delete(self, names: tuple[str, ...]) -> None:
-        self._check_links(names)
+        check_links(self._objects, names)
         path = self._path(names)
         folder = os.path.dirname(path)
         with translated("delete", path), file_lock(self._lock(names)):
@@ -225,15 +252,31 @@ class _Target:
     if_match: str | None
     if_none_match: Literal["*"] | None
 
-    @property
-    def conditional(self) -> bool:
-        return self.if_match is not None or self.if_none_match is not None
+
+class _BytesBody:
+    """An object that is in memory, in one chunk."""
+
+    def __init__(self, data: bytes) -> None:
+        self._data = data
+
+    def __aiter__(self) -> AsyncIterator[bytes]:
+        return self
+
+    async def __anext__(self) -> bytes:
+        data, self._data = self._data, b""
+        if not data:
+            raise StopAsyncIteration
+        return data
+
+    async def aclose(self) -> None:
+        self._data = b""
 
 
 class _FileBody:
     """Part of an object, 1 MiB at a time."""
 
-    def __init__(self, reader: Reader, start: int, length: int) -> None:
+    def __init__(self, workers: Workers, reader: Reader, start: int, length: int) -> None:
+        self._workers = workers
         self._reader = reader
         self._at = start
         self._end = start + length
@@ -245,7 +288,7 @@ class _FileBody:
         if self._at >= self._end:
             await self.aclose()
             raise StopAsyncIteration
-        chunk = await _in_thread(self._reader.read, self._at, self._end - self._at)
+        chunk = await self._workers.submit(self._read).outcome()
         self._at += len(chunk)
         return chunk
 
@@ -253,20 +296,10 @@ class _FileBody:
         self._at = self._end
         self._reader.close()
 
+    def _read(self) -> bytes:
+        with translated("read", self._reader.path):
+            return self._reader.read(self._at, self._end - self._at)
+
 
 def _page(found: Iterator[ObjectInfo]) -> list[ObjectInfo]:
     return list(islice(found, _PAGE))
-
-
-async def _in_thread(work: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
-    """Run in a thread, and when cancelled wait for it: what it works with is closed next."""
-    task = asyncio.ensure_future(asyncio.to_thread(work, *args, **kwargs))
-    try:
-        return await asyncio.shield(task)
-    except asyncio.CancelledError:
-        while not task.done():
-            with contextlib.suppress(asyncio.CancelledError):
-                await asyncio.wait([task])
-        if not task.cancelled():
-            task.exception()
-        raise

@@ -13,7 +13,7 @@ from openbolt.errors import BackendError
 from openbolt.http import StreamBody
 from openbolt.protocols import Clock, ObjectInfo, ObjectLimits, OpenedObject
 from openbolt_local._checks import encode_key, utf8
-from openbolt_local._objects import check_condition, check_range, sized_chunks
+from openbolt_local._objects import check_condition, check_range, sized_bytes, sized_chunks
 
 __all__ = ["MemoryObjectStore"]
 
@@ -76,9 +76,12 @@ class MemoryObjectStore:
         """Write whole or not at all."""
         name = self._key(key)
         self._check(name, if_match, if_none_match)
-        chunks = sized_chunks(data, size, self._limits.max_object_bytes)
-        value = b"".join([chunk async for chunk in chunks])
-        self._check(name, if_match, if_none_match)
+        limit = self._limits.max_object_bytes
+        if isinstance(data, (bytes, bytearray, memoryview)):
+            value = sized_bytes(bytes(data), size, limit)
+        else:
+            value = b"".join([chunk async for chunk in sized_chunks(data, size, limit)])
+            self._check(name, if_match, if_none_match)  # others were at work meanwhile
         info = ObjectInfo(
             key, len(value), sha256(value).hexdigest(), self._clock.now(), content_type
         )

@@ -8,14 +8,13 @@ share. `openbolt_local._sqlite` says what survives which crash.
 from __future__ import annotations
 
 import sqlite3
+from asyncio import Future
 from collections.abc import AsyncIterator, Callable
 from functools import partial
 from typing import Any, TypeVar
 
-from attrs import astuple, evolve
-
-from openbolt.clock import SystemClock, SystemTokens
-from openbolt.protocols import Clock, KVLimits, Lease, SessionRecord, TokenSource
+from openbolt.clock import SystemClock
+from openbolt.protocols import Clock, KVLimits, SessionRecord
 from openbolt_local._checks import (
     check_value,
     encode_key,
@@ -24,9 +23,9 @@ from openbolt_local._checks import (
     parse_counter,
     sum_counter,
 )
-from openbolt_local._processes import ProcessMark
-from openbolt_local._sqlite import SQLiteDatabase, Synchronous, immediate
+from openbolt_local._sqlite import Beat, SQLiteDatabase, Synchronous, first, immediate
 from openbolt_local.sqlite_events import SQLiteEventLog
+from openbolt_local.sqlite_leases import SQLiteLeaseStore
 
 __all__ = [
     "SQLiteDatabase",
@@ -40,10 +39,15 @@ __all__ = [
 T = TypeVar("T")
 
 _PAGE = 1000
-_PURGE_INTERVAL = 60.0
 _PURGE_ROWS = 1000
 
 _GET = "SELECT value FROM kv WHERE key = ? AND (expires IS NULL OR expires > ?)"
+_SMALL = 64 * 1024
+# SQLite knows how long a value is without reading it.
+_LOOK = (
+    f"SELECT CASE WHEN length(value) <= {_SMALL} THEN value END FROM kv "
+    "WHERE key = ? AND (expires IS NULL OR expires > ?)"
+)
 _SET = (
     "INSERT INTO kv (key, value, expires) VALUES (?, ?, ?) "
     "ON CONFLICT (key) DO UPDATE SET value = excluded.value, expires = excluded.expires"
@@ -70,7 +74,7 @@ class SQLiteKeyValueStore:
         self._database = database
         self._clock = clock or SystemClock()
         self._limits = KVLimits()
-        self._purge_at = 0.0
+        self._purge = Beat()
 
     @property
     def limits(self) -> KVLimits:
@@ -80,12 +84,10 @@ class SQLiteKeyValueStore:
     async def get(self, key: str, /) -> bytes | None:
         """The value, or None."""
         wanted = (self._key(key), self._clock.now())
-
-        def work(connection: sqlite3.Connection) -> bytes | None:
-            row = connection.execute(_GET, wanted).fetchone()
-            return row[0] if row else None
-
-        return await self._database.read(work)
+        row = await self._database.look(first(_LOOK, wanted))
+        if row and row[0] is None:
+            row = await self._database.read(first(_GET, wanted))
+        return row[0] if row else None
 
     async def set(self, key: str, value: bytes, /, *, ttl: float | None = None) -> None:
         """Write, replacing."""
@@ -171,98 +173,20 @@ class SQLiteKeyValueStore:
     def _expiry(self, ttl: float | None) -> float | None:
         return expiry(ttl, self._clock.now(), self._limits)
 
-    async def _write(self, work: Callable[[sqlite3.Connection], T]) -> T:
+    def _write(self, work: Callable[[sqlite3.Connection], T]) -> Future[T]:
         now = self._clock.now()
-        if now < self._purge_at:
-            return await self._database.write(work)
-        self._purge_at = now + _PURGE_INTERVAL
+        if not self._purge.is_due(now):
+            return self._database.write(work)
 
         def purge_and_work(connection: sqlite3.Connection) -> T:
             connection.execute(_PURGE, (now, _PURGE_ROWS))
             return work(connection)
 
-        return await self._database.write(purge_and_work)
+        return self._database.write(purge_and_work)
 
 
 def _scan_page(connection: sqlite3.Connection, bounds: tuple[bytes, bytes, float]) -> list[bytes]:
     return [key for (key,) in connection.execute(_SCAN, (*bounds, _PAGE))]
-
-
-class SQLiteLeaseStore:
-    """A `LeaseStore` in a table; all names draw their fences from one counter.
-
-    A lease also ends with the process that holds it: after a crash nobody waits for its time.
-    """
-
-    def __init__(
-        self,
-        database: SQLiteDatabase,
-        clock: Clock | None = None,
-        tokens: TokenSource | None = None,
-        /,
-    ) -> None:
-        self._database = database
-        self._clock = clock or SystemClock()
-        self._tokens = tokens or SystemTokens()
-
-    async def acquire(self, name: str, /, *, ttl: float) -> Lease | None:
-        """Take the lease, or None while another holder has it."""
-        now, mark = self._clock.now(), self._database.mark
-        holder = f"{mark.id}.{self._tokens.token()}"
-
-        def work(connection: sqlite3.Connection) -> Lease | None:
-            # Who only asks in vain shouldn't keep others from writing: look first.
-            if _held(connection, name, now, mark):
-                return None
-            with immediate(connection):
-                if _held(connection, name, now, mark):
-                    return None
-                connection.execute("DELETE FROM leases WHERE expires <= ? OR name = ?", (now, name))
-                connection.execute("UPDATE fences SET last = last + 1")
-                (fence,) = connection.execute("SELECT last FROM fences").fetchone()
-                lease = Lease(name, holder, fence, now + ttl)
-                connection.execute("INSERT INTO leases VALUES (?, ?, ?, ?)", astuple(lease))
-            return lease
-
-        return await self._database.write(work)
-
-    async def renew(self, lease: Lease, /, *, ttl: float) -> Lease | None:
-        """Hold on for ``ttl`` seconds from now; None if it was lost or ran out."""
-        now = self._clock.now()
-        renewed = evolve(lease, expires_at=now + ttl)
-        row = (renewed.expires_at, lease.name, lease.holder, lease.fence, now)
-        held = await self._database.write(
-            lambda connection: (
-                connection.execute(
-                    "UPDATE leases SET expires = ? "
-                    "WHERE name = ? AND holder = ? AND fence = ? AND expires > ?",
-                    row,
-                ).rowcount
-            )
-        )
-        return renewed if held else None
-
-    async def release(self, lease: Lease, /) -> None:
-        """Give it back."""
-        row = (lease.name, lease.holder, lease.fence)
-        await self._database.write(
-            lambda connection: (
-                connection.execute(
-                    "DELETE FROM leases WHERE name = ? AND holder = ? AND fence = ?", row
-                ).rowcount
-            )
-        )
-
-    async def holder(self, name: str, /) -> Lease | None:
-        """Who has it now."""
-        now, mark = self._clock.now(), self._database.mark
-        return await self._database.read(lambda connection: _held(connection, name, now, mark))
-
-
-def _held(connection: sqlite3.Connection, name: str, now: float, mark: ProcessMark) -> Lease | None:
-    """A lease that hasn't run out and whose process lives."""
-    row = connection.execute(_HOLDER, (name, now)).fetchone()
-    return Lease(*row) if row and mark.is_alive(row[1].partition(".")[0]) else None
 
 
 class SQLiteSessionStore:
@@ -275,10 +199,8 @@ class SQLiteSessionStore:
     async def load(self, id_hash: str, /) -> SessionRecord | None:
         """The record, or None if there is none or it has expired."""
         wanted = (id_hash, self._clock.now())
-        row = await self._database.read(
-            lambda connection: connection.execute(
-                f"{_SESSIONS} WHERE id_hash = ? AND expires > ?", wanted
-            ).fetchone()
+        row = await self._database.look(
+            first(f"{_SESSIONS} WHERE id_hash = ? AND expires > ?", wanted)
         )
         return SessionRecord(*row) if row else None
 
@@ -338,5 +260,4 @@ class SQLiteSessionStore:
             yield SessionRecord(*row)
 
 
-_HOLDER = "SELECT name, holder, fence, expires FROM leases WHERE name = ? AND expires > ?"
 _SESSIONS = "SELECT id_hash, user_id, created, used, expires, device, data FROM sessions"

@@ -12,7 +12,7 @@ import asyncio
 import logging
 import sqlite3
 import sys
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from functools import partial
 from types import TracebackType
 from typing import Self
@@ -25,32 +25,43 @@ from openbolt.clock import SystemClock
 from openbolt.errors import BackendError, ConflictError, NotFoundError
 from openbolt.protocols import Clock, EventBatch, EventLogLimits
 from openbolt_local._processes import ProcessMark
-from openbolt_local._sqlite import SQLiteDatabase, immediate
+from openbolt_local._sqlite import Beat, SQLiteDatabase, immediate
 
 __all__ = ["SQLiteEventLog"]
 
 _log = logging.getLogger("openbolt.events")
 
+_INSERT = "INSERT INTO turns VALUES (?, ?, NULL, ?) ON CONFLICT DO NOTHING"
 _TOUCHES = 3
 _RETRY = 1.0
 
 
 @define
 class _Writing:
-    """A turn that this process writes."""
+    """A turn that this process writes.
 
+    Attributes:
+        told: When the file was last told that it is being written.
+    """
+
+    told: float
     flushed: int = 0
     closed: float | None = None
 
 
 @frozen
 class _Rows:
-    """What one flush adds to a turn."""
+    """What one flush adds to a turn.
+
+    Attributes:
+        tells: That it is being written, too, or that it is closed.
+    """
 
     turn: str
     first: int
     events: Sequence[TurnEvent]
     closed: float | None
+    tells: bool
 
 
 @frozen
@@ -101,6 +112,7 @@ class SQLiteEventLog:
         self._writing: dict[str, _Writing] = {}
         self._dirty = asyncio.Event()
         self._flushing = asyncio.Lock()
+        self._purge = Beat()
         self._tasks: list[asyncio.Task[None]] = []
 
     async def __aenter__(self) -> Self:
@@ -129,24 +141,29 @@ class SQLiteEventLog:
 
     async def open(self, turn: str, /) -> None:
         """Begin a turn; `ConflictError` if it exists, here or in the file."""
-        now, writer = self._clock.now(), self._database.mark.id
-        over = now - self._limits.retention
-
-        def work(connection: sqlite3.Connection) -> bool:
-            with immediate(connection):
-                _purge(connection, closed_before=over, touched_before=over - self._stale_after)
-                return (
-                    connection.execute(
-                        "INSERT INTO turns VALUES (?, ?, NULL, ?) ON CONFLICT DO NOTHING",
-                        (turn, now, writer),
-                    ).rowcount
-                    == 1
-                )
-
-        if self._memory.holds(turn) or not await self._database.write(work):
+        now = self._clock.now()
+        if self._memory.holds(turn) or not await self._database.write(self._opening(turn, now)):
             raise ConflictError("This turn exists already.", detail=turn)
         await self._memory.open(turn)
-        self._writing[turn] = _Writing()
+        self._writing[turn] = _Writing(now)
+
+    def _opening(self, turn: str, now: float) -> Callable[[sqlite3.Connection], bool]:
+        """The work of writing that a turn has begun, and of forgetting others now and then."""
+        writer = self._database.mark.id
+        over = now - self._limits.retention
+        purges = self._purge.is_due(now)
+
+        def insert(connection: sqlite3.Connection) -> bool:
+            return connection.execute(_INSERT, (turn, now, writer)).rowcount == 1
+
+        def work(connection: sqlite3.Connection) -> bool:
+            if not purges and insert(connection):
+                return True
+            with immediate(connection):  # what is there may be over
+                _purge(connection, closed_before=over, touched_before=over - self._stale_after)
+                return insert(connection)
+
+        return work
 
     async def append(self, turn: str, events: Sequence[TurnEvent], /) -> None:
         """Add events; readers here have them at once, the file after ``flush_interval``."""
@@ -188,7 +205,8 @@ class SQLiteEventLog:
         writing.closed = self._clock.now()
         await self._memory.close(turn)
         try:
-            await self._flush()
+            # Of those that are open the beat will write more at once.
+            await self._flush(only_closed=True)
         except BackendError:
             self._dirty.set()
             raise
@@ -216,26 +234,34 @@ class SQLiteEventLog:
             except BackendError as exc:
                 _log.error("Open turns can't be touched; trying again", exc_info=exc)
 
-    async def _flush(self) -> None:
+    async def _flush(self, *, only_closed: bool = False) -> None:
         async with self._flushing:
-            batch = [row for row in map(self._unwritten, list(self._writing)) if row]
+            now = self._clock.now()
+            batch = [
+                rows
+                for turn, writing in self._writing.items()
+                if not (only_closed and writing.closed is None)
+                and (rows := self._unwritten(turn, writing, now))
+            ]
             if not batch:
                 return
-            now = self._clock.now()
             writer = self._database.mark.id
             await self._database.write(partial(_write, batch=batch, now=now, writer=writer))
-            for row in batch:
-                writing = self._writing[row.turn]
-                writing.flushed = row.first + len(row.events)
-                if row.closed is not None:
-                    del self._writing[row.turn]
+            for rows in batch:
+                writing = self._writing[rows.turn]
+                writing.flushed = rows.first + len(rows.events)
+                if rows.tells:
+                    writing.told = now
+                if rows.closed is not None:
+                    del self._writing[rows.turn]
 
-    def _unwritten(self, turn: str) -> _Rows | None:
-        writing = self._writing[turn]
+    def _unwritten(self, turn: str, writing: _Writing, now: float) -> _Rows | None:
         events = self._memory.since(turn, writing.flushed)
-        if not events and writing.closed is None:
+        closed = writing.closed
+        if not events and closed is None:
             return None
-        return _Rows(turn, writing.flushed, events, writing.closed)
+        tells = closed is not None or writing.told + self._stale_after / _TOUCHES <= now
+        return _Rows(turn, writing.flushed, events, closed, tells)
 
     async def _read_file(self, turn: str, first: int) -> AsyncIterator[EventBatch]:
         seen = False
@@ -287,7 +313,7 @@ def _write(connection: sqlite3.Connection, batch: Sequence[_Rows], now: float, w
         connection.executemany(
             "INSERT INTO turns VALUES (?, ?, ?, ?) ON CONFLICT (turn) "
             "DO UPDATE SET updated = excluded.updated, closed = excluded.closed",
-            [(row.turn, now, row.closed, writer) for row in batch],
+            [(row.turn, now, row.closed, writer) for row in batch if row.tells],
         )
 
 

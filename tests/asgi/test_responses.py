@@ -266,6 +266,28 @@ async def test_a_header_that_would_split_the_response_is_a_500_and_closes_the_bo
     }
 
 
+CONTROL = frozenset({*map(chr, range(32)), "\x7f"} - {"\t"})
+
+
+@given(st.lists(st.tuples(st.text(max_size=3), st.text(max_size=4)), max_size=5))
+async def test_fields_are_sent_one_by_one_as_they_are_or_not_at_all(
+    fields: list[tuple[str, str]],
+) -> None:
+    headers = Headers(fields)
+    peer = await exchange(answering(Response(200, headers, Body())))
+    texts = [text for pair in headers.items for text in pair]
+    can_be_sent = (
+        not any(CONTROL.intersection(text) for text in texts)
+        and all(name.isascii() for name, _ in headers.items)
+        and all(ord(char) < 256 for text in texts for char in text)
+    )
+    assert peer.status == (200 if can_be_sent else 500)
+    if can_be_sent:
+        assert peer.sent[0]["headers"] == [
+            (name.encode("ascii"), value.encode("latin-1")) for name, value in headers.items
+        ]
+
+
 async def test_errors_of_a_bare_handler_are_answered() -> None:
     async def handler(request: Request, /) -> Response:
         raise ConflictError("Changed meanwhile.")

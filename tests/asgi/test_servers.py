@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import os
-import socket
+import signal
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Iterator
@@ -13,6 +13,8 @@ import httpx
 import pytest
 import pytest_asyncio
 from attrs import frozen
+
+from tests.serving import end, free_port
 
 pytestmark = pytest.mark.servers
 
@@ -37,18 +39,11 @@ class Served:
         return f"http://127.0.0.1:{self.port}"
 
     def stop(self) -> None:
-        self.process.terminate()
-        try:
-            self.process.wait(20)
-        finally:
-            self.process.kill()
-            self.process.wait()
+        end(self.process, signal.SIGTERM)
 
 
 def start(server: str, log: Path, app: str = APP) -> Served:
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        port = found.getsockname()[1]
+    port = free_port()
     arguments = [app if part == APP else part.format(port=port) for part in SERVERS[server]]
     path = os.pathsep.join([str(ROOT / "src"), str(ROOT)])
     process = subprocess.Popen(

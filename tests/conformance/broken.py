@@ -34,17 +34,7 @@ from openbolt_local.memory import (
     MemoryRateLimiter,
     MemorySessionStore,
 )
-
-
-@pytest.fixture
-def clock() -> ManualClock:
-    return ManualClock()
-
-
-class _OnManualClock:
-    @pytest.fixture
-    def advance(self, clock: ManualClock) -> object:
-        return clock.advance
+from tests.conformance.timing import OnManualClock
 
 
 class _Racing(MemoryKeyValueStore):
@@ -58,7 +48,7 @@ class _Racing(MemoryKeyValueStore):
         return True
 
 
-class TestRacingKeyValueStore(_OnManualClock, AtomicKeyValueStoreSuite):
+class TestRacingKeyValueStore(OnManualClock, AtomicKeyValueStoreSuite):
     @pytest.fixture
     def store(self, clock: ManualClock) -> _Racing:
         return _Racing(clock)
@@ -69,7 +59,7 @@ class _Clamping(MemoryKeyValueStore):
         await super().set(key, value, ttl=None if ttl is None else max(ttl, 60.0))
 
 
-class TestClampingKeyValueStore(_OnManualClock, AtomicKeyValueStoreSuite):
+class TestClampingKeyValueStore(OnManualClock, AtomicKeyValueStoreSuite):
     @pytest.fixture
     def store(self, clock: ManualClock) -> _Clamping:
         return _Clamping(clock)
@@ -113,7 +103,7 @@ class _Sleepy(MemoryEventLog):
             await super().append(turn, [event])
 
 
-class TestSleepyEventLog(_OnManualClock, EventLogSuite):
+class TestSleepyEventLog(OnManualClock, EventLogSuite):
     @pytest.fixture
     def log(self, clock: ManualClock) -> _Sleepy:
         return _Sleepy(clock)
@@ -129,7 +119,7 @@ class _Forgetful(MemoryEventLog):
         self._closed.clear()
 
 
-class TestForgetfulEventLog(_OnManualClock, EventLogSuite):
+class TestForgetfulEventLog(OnManualClock, EventLogSuite):
     @pytest.fixture
     def log(self, clock: ManualClock) -> _Forgetful:
         return _Forgetful(clock)
@@ -143,7 +133,7 @@ class _Unfenced(MemoryLeaseStore):
         return lease
 
 
-class TestUnfencedLeaseStore(_OnManualClock, LeaseStoreSuite):
+class TestUnfencedLeaseStore(OnManualClock, LeaseStoreSuite):
     @pytest.fixture
     def store(self, clock: ManualClock) -> _Unfenced:
         return _Unfenced(clock)
@@ -154,14 +144,10 @@ class _Immortal(MemorySessionStore):
         return self._records.get(id_hash)
 
 
-class TestImmortalSessionStore(_OnManualClock, SessionStoreSuite):
+class TestImmortalSessionStore(OnManualClock, SessionStoreSuite):
     @pytest.fixture
     def store(self, clock: ManualClock) -> _Immortal:
         return _Immortal(clock)
-
-    @pytest.fixture
-    def now(self, clock: ManualClock) -> object:
-        return clock.now
 
 
 class _Vindictive(MemoryRateLimiter):
@@ -172,7 +158,7 @@ class _Vindictive(MemoryRateLimiter):
         return decision
 
 
-class TestVindictiveRateLimiter(_OnManualClock, RateLimiterSuite):
+class TestVindictiveRateLimiter(OnManualClock, RateLimiterSuite):
     @pytest.fixture
     def limiter(self, clock: ManualClock) -> _Vindictive:
         return _Vindictive(clock)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import pytest
 from attrs import evolve
 
@@ -11,6 +9,7 @@ from openbolt.auth.session_store import KeyValueSessionStore
 from openbolt.protocols import KeyValueStore, KVLimits, SessionRecord
 from openbolt.testing import ManualClock, SessionStoreSuite
 from openbolt_local.memory import MemoryKeyValueStore
+from tests.conformance.timing import OnManualClock
 from tests.faults import keys_of
 
 HASH = "ab" * 32
@@ -47,32 +46,17 @@ class PlainKeyValues:
 
 
 @pytest.fixture
-def clock() -> ManualClock:
-    return ManualClock()
-
-
-@pytest.fixture
 def plain(clock: ManualClock) -> PlainKeyValues:
     return PlainKeyValues(clock)
 
 
-class _OnManualClock(SessionStoreSuite):
-    @pytest.fixture
-    def advance(self, clock: ManualClock) -> object:
-        return clock.advance
-
-    @pytest.fixture
-    def now(self, clock: ManualClock) -> Callable[[], float]:
-        return clock.now
-
-
-class TestOverMemory(_OnManualClock):
+class TestOverMemory(OnManualClock, SessionStoreSuite):
     @pytest.fixture
     def store(self, clock: ManualClock) -> KeyValueSessionStore:
         return KeyValueSessionStore(MemoryKeyValueStore(clock), clock)
 
 
-class TestWhereNothingIsAtomic(_OnManualClock):
+class TestWhereNothingIsAtomic(OnManualClock, SessionStoreSuite):
     """Sessions of 0.2 s end in time, though the store keeps everything for a minute."""
 
     @pytest.fixture

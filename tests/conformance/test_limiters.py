@@ -9,7 +9,6 @@ import os
 import sqlite3
 import sys
 from asyncio.subprocess import PIPE
-from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
@@ -22,6 +21,7 @@ from openbolt.testing.limits import AccountingRateLimiterSuite
 from openbolt_local.memory import MemoryRateLimiter
 from openbolt_local.sqlite import SQLiteDatabase
 from openbolt_local.sqlite_limits import SQLiteRateLimiter
+from tests.conformance.timing import OnManualClock
 
 HAMMER = Path(__file__).with_name("limit_hammer.py")
 SOURCE = Path(__file__).parents[2] / "src"
@@ -30,41 +30,13 @@ PROCESSES = 4
 TEN = RatePolicy("ten", 10, 100.0)
 
 
-@pytest.fixture
-def clock() -> ManualClock:
-    return ManualClock()
-
-
-@pytest.fixture
-def path(tmp_path: Path) -> Path:
-    return tmp_path / "limits.sqlite3"
-
-
-@pytest.fixture
-async def database(path: Path) -> AsyncIterator[SQLiteDatabase]:
-    async with SQLiteDatabase.open(path) as database:
-        yield database
-
-
-@pytest.fixture
-async def second(path: Path, database: SQLiteDatabase) -> AsyncIterator[SQLiteDatabase]:
-    async with SQLiteDatabase.open(path) as second:
-        yield second
-
-
-class _OnManualClock:
-    @pytest.fixture
-    def advance(self, clock: ManualClock) -> object:
-        return clock.advance
-
-
-class TestMemoryRateLimiter(_OnManualClock, AccountingRateLimiterSuite):
+class TestMemoryRateLimiter(OnManualClock, AccountingRateLimiterSuite):
     @pytest.fixture
     def limiter(self, clock: ManualClock) -> MemoryRateLimiter:
         return MemoryRateLimiter(clock)
 
 
-class TestSQLiteRateLimiter(_OnManualClock, AccountingRateLimiterSuite):
+class TestSQLiteRateLimiter(OnManualClock, AccountingRateLimiterSuite):
     @pytest.fixture
     def limiter(self, database: SQLiteDatabase, clock: ManualClock) -> SQLiteRateLimiter:
         return SQLiteRateLimiter(database, clock)
@@ -74,7 +46,7 @@ class TestSQLiteRateLimiter(_OnManualClock, AccountingRateLimiterSuite):
         return SQLiteRateLimiter(second, clock)
 
 
-class TestSQLiteRateLimiterCountingForItself(_OnManualClock, AccountingRateLimiterSuite):
+class TestSQLiteRateLimiterCountingForItself(OnManualClock, AccountingRateLimiterSuite):
     policy = RatePolicy("suite", limit=5, period=1.0, shared=False)
 
     @pytest.fixture

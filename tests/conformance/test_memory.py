@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
 
 import pytest
 
@@ -17,7 +16,6 @@ from openbolt.testing import (
     LeaseStoreSuite,
     ManualClock,
     ObjectStoreSuite,
-    RateLimiterSuite,
     SequenceTokens,
     SessionStoreSuite,
 )
@@ -28,22 +26,10 @@ from openbolt_local.memory import (
     MemoryRateLimiter,
     MemorySessionStore,
 )
+from tests.conformance.timing import OnManualClock
 
 
-@pytest.fixture
-def clock() -> ManualClock:
-    return ManualClock()
-
-
-class _OnManualClock:
-    """Lets the suites tell the stores' time."""
-
-    @pytest.fixture
-    def advance(self, clock: ManualClock) -> object:
-        return clock.advance
-
-
-class TestMemoryKeyValueStore(_OnManualClock, AtomicKeyValueStoreSuite):
+class TestMemoryKeyValueStore(OnManualClock, AtomicKeyValueStoreSuite):
     @pytest.fixture
     def store(self, clock: ManualClock) -> MemoryKeyValueStore:
         return MemoryKeyValueStore(clock)
@@ -55,32 +41,22 @@ class TestMemoryObjectStore(ObjectStoreSuite):
         return MemoryObjectStore(clock)
 
 
-class TestMemoryEventLog(_OnManualClock, EventLogSuite):
+class TestMemoryEventLog(OnManualClock, EventLogSuite):
     @pytest.fixture
     def log(self, clock: ManualClock) -> MemoryEventLog:
         return MemoryEventLog(clock)
 
 
-class TestMemoryLeaseStore(_OnManualClock, LeaseStoreSuite):
+class TestMemoryLeaseStore(OnManualClock, LeaseStoreSuite):
     @pytest.fixture
     def store(self, clock: ManualClock) -> MemoryLeaseStore:
         return MemoryLeaseStore(clock, SequenceTokens())
 
 
-class TestMemorySessionStore(_OnManualClock, SessionStoreSuite):
+class TestMemorySessionStore(OnManualClock, SessionStoreSuite):
     @pytest.fixture
     def store(self, clock: ManualClock) -> MemorySessionStore:
         return MemorySessionStore(clock)
-
-    @pytest.fixture
-    def now(self, clock: ManualClock) -> Callable[[], float]:
-        return clock.now
-
-
-class TestMemoryRateLimiter(_OnManualClock, RateLimiterSuite):
-    @pytest.fixture
-    def limiter(self, clock: ManualClock) -> MemoryRateLimiter:
-        return MemoryRateLimiter(clock)
 
 
 async def test_a_full_key_value_store_says_so_and_keeps_what_it_has(clock: ManualClock) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import os
 import subprocess
 import sys
@@ -101,6 +102,21 @@ async def test_the_sdk_tries_a_passing_refusal_again() -> None:
         assert (await collected(provider))[-1] == ReplyStopped("end_turn")
         await provider.aclose()
     assert len(upstream.exchanges) == 2
+
+
+async def test_the_sdk_reads_a_reply_that_is_compressed_unasked() -> None:
+    async def script(exchange: Exchange) -> None:
+        await exchange.read_all()
+        fields = {"content-encoding": "gzip", "transfer-encoding": "chunked"}
+        await exchange.start(200, fields)
+        await exchange.chunk(gzip.compress(reply("Hi")))
+        await exchange.chunk(b"")
+
+    async with scripted_server() as upstream:
+        upstream.script = script
+        provider = AnthropicProvider(api_key=KEY, base_url=upstream.url())
+        assert (await collected(provider))[-1] == ReplyStopped("end_turn")
+        await provider.aclose()
 
 
 async def test_the_sdk_gives_up_after_its_retries() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import ssl
+import time
 from collections.abc import AsyncIterator, Callable
 
 import aiohttp
@@ -108,6 +109,93 @@ async def test_a_body_that_takes_its_time_to_be_made_is_not_limited(
         sender = make()
         request = OutboundRequest("PUT", server.url("/"), body=body(), timeouts=timeouts)
         assert (await fetched(sender, request))[0] == 200
+        await sender.aclose()
+
+
+@pytest.mark.parametrize("make", [AiohttpSender, HttpxSender])
+async def test_bytes_that_keep_coming_are_no_silence(make: Callable[[], Sender]) -> None:
+    async def script(exchange: Exchange) -> None:
+        await exchange.start(200, {"transfer-encoding": "chunked"})
+        for _ in range(8):
+            await asyncio.sleep(0.1)
+            await exchange.chunk(b"x")
+        await exchange.chunk(b"")
+
+    async with scripted_server() as server:
+        server.script = script
+        sender = make()
+        request = OutboundRequest("GET", server.url("/"), timeouts=Timeouts(idle=0.4))
+        assert (await fetched(sender, request))[2] == b"x" * 8
+        await sender.aclose()
+
+
+@pytest.mark.parametrize("make", [AiohttpSender, HttpxSender])
+async def test_a_reader_that_takes_its_time_is_no_silence(make: Callable[[], Sender]) -> None:
+    read = asyncio.Event()
+
+    async def script(exchange: Exchange) -> None:
+        await exchange.start(200, {"transfer-encoding": "chunked"})
+        await exchange.chunk(b"one")
+        await read.wait()
+        await exchange.chunk(b"two")
+        await exchange.gone()
+
+    async with scripted_server() as server:
+        server.script = script
+        sender, now = make(), asyncio.get_running_loop().time
+        request = OutboundRequest("GET", server.url("/"), timeouts=Timeouts(idle=0.3))
+        async with sender.send(request) as response:
+            body = aiter(response.body)
+            await asyncio.sleep(0.7)
+            assert await anext(body) == b"one"
+            await asyncio.sleep(0.7)
+            read.set()
+            assert await anext(body) == b"two"
+            began = now()
+            with pytest.raises(UpstreamTimeoutError):
+                await anext(body)
+            assert 0.29 < now() - began < 2
+        await sender.aclose()
+
+
+@pytest.mark.parametrize("make", [AiohttpSender, HttpxSender])
+async def test_a_whole_body_waits_for_its_reader(make: Callable[[], Sender]) -> None:
+    async def script(exchange: Exchange) -> None:
+        await exchange.start(200, {"transfer-encoding": "chunked"})
+        await asyncio.sleep(0.05)
+        await exchange.chunk(b"one")
+        await exchange.chunk(b"")
+
+    async with scripted_server() as server:
+        server.script = script
+        sender = make()
+        request = OutboundRequest("GET", server.url("/"), timeouts=Timeouts(idle=0.2))
+        async with sender.send(request) as response:
+            await asyncio.sleep(0.5)
+            assert [data async for data in response.body] == [b"one"]
+        await sender.aclose()
+
+
+def stall() -> None:
+    """Keep the event loop from turning for longer than a server may be silent."""
+    time.sleep(0.5)
+
+
+async def test_bytes_that_came_while_the_loop_stood_still_are_no_silence() -> None:
+    async def script(exchange: Exchange) -> None:
+        await exchange.start(200, {"transfer-encoding": "chunked"})
+        await asyncio.sleep(0.05)
+        await exchange.chunk(b"one")
+        stall()
+        await asyncio.sleep(0.05)
+        await exchange.chunk(b"two")
+        await exchange.chunk(b"")
+
+    async with scripted_server() as server:
+        server.script = script
+        sender = AiohttpSender()
+        request = OutboundRequest("GET", server.url("/"), timeouts=Timeouts(idle=0.3))
+        assert (await fetched(sender, request))[2] == b"onetwo"
         await sender.aclose()
 
 

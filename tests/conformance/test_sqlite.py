@@ -30,39 +30,10 @@ from openbolt_local.sqlite import (
     SQLiteLeaseStore,
     SQLiteSessionStore,
 )
+from tests.conformance.timing import OnManualClock
 
 
-@pytest.fixture
-def path(tmp_path: Path) -> Path:
-    return tmp_path / "folder" / "data.sqlite3"
-
-
-@pytest.fixture
-async def database(path: Path) -> AsyncIterator[SQLiteDatabase]:
-    async with SQLiteDatabase.open(path) as database:
-        yield database
-
-
-@pytest.fixture
-async def second(path: Path, database: SQLiteDatabase) -> AsyncIterator[SQLiteDatabase]:
-    async with SQLiteDatabase.open(path) as second:
-        yield second
-
-
-@pytest.fixture
-def clock() -> ManualClock:
-    return ManualClock()
-
-
-class _OnManualClock:
-    """Lets the suites tell the stores' time."""
-
-    @pytest.fixture
-    def advance(self, clock: ManualClock) -> object:
-        return clock.advance
-
-
-class TestSQLiteKeyValueStore(_OnManualClock, AtomicKeyValueStoreSuite):
+class TestSQLiteKeyValueStore(OnManualClock, AtomicKeyValueStoreSuite):
     many = 2500
 
     @pytest.fixture
@@ -74,7 +45,7 @@ class TestSQLiteKeyValueStore(_OnManualClock, AtomicKeyValueStoreSuite):
         return SQLiteKeyValueStore(second, clock)
 
 
-class TestSQLiteLeaseStore(_OnManualClock, LeaseStoreSuite):
+class TestSQLiteLeaseStore(OnManualClock, LeaseStoreSuite):
     @pytest.fixture
     def store(self, database: SQLiteDatabase, clock: ManualClock) -> SQLiteLeaseStore:
         return SQLiteLeaseStore(database, clock, SequenceTokens())
@@ -84,14 +55,10 @@ class TestSQLiteLeaseStore(_OnManualClock, LeaseStoreSuite):
         return SQLiteLeaseStore(second, clock, SequenceTokens(1000))
 
 
-class TestSQLiteSessionStore(_OnManualClock, SessionStoreSuite):
+class TestSQLiteSessionStore(OnManualClock, SessionStoreSuite):
     @pytest.fixture
     def store(self, database: SQLiteDatabase, clock: ManualClock) -> SQLiteSessionStore:
         return SQLiteSessionStore(database, clock)
-
-    @pytest.fixture
-    def now(self, clock: ManualClock) -> Callable[[], float]:
-        return clock.now
 
 
 def _quick_log(database: SQLiteDatabase) -> SQLiteEventLog:

@@ -8,6 +8,7 @@ from html import escape
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from openbolt.chat._tags import TagReader
 from openbolt.chat.artifacts import (
     ActionClosed,
     ActionDelta,
@@ -19,6 +20,7 @@ from openbolt.chat.artifacts import (
     Repair,
     Text,
 )
+from tests.artifacts import merged
 
 MAX_TAG = 80
 """Small, so that generated tags exceed it."""
@@ -53,25 +55,54 @@ def read(deltas: Iterable[str]) -> list[Event]:
     return events + parser.finish()
 
 
-def merged(events: Iterable[Event]) -> list[Event]:
-    result: list[Event] = []
-    for event in events:
-        match result[-1] if result else None, event:
-            case Text(before), Text(after):
-                result[-1] = Text(before + after)
-            case ActionDelta(action_id, before), ActionDelta(_, after):
-                result[-1] = ActionDelta(action_id, before + after)
-            case _:
-                result.append(event)
-    return result
-
-
 @given(cut_texts())
 def test_every_cut_of_a_text_gives_the_same_events(deltas: list[str]) -> None:
     text = "".join(deltas)
     whole = merged(read([text]))
     assert merged(read(deltas)) == whole
     assert merged(read(text)) == whole
+
+
+attribute_values = st.text(
+    st.sampled_from("ab&<>='/ \n\u2028é") | st.characters(), max_size=6
+) | st.sampled_from(["&lt;", "&amp;quot;", "&#233;", "&nothing;", "a > b"])
+usual_attributes = st.builds(
+    lambda name, value: f' {name}="{value}"',
+    st.sampled_from(["id", "title", "filePath"]),
+    attribute_values.map(lambda value: value.replace('"', "")),
+)
+odd_attributes = st.builds(
+    lambda gap, name, equals, quote, value: gap + name + equals + quote + value + quote,
+    st.sampled_from([" ", " ", "  ", "\n", "\t", ""]),
+    st.sampled_from(["id", "type", "filePath", "data-id", "x:y", "é", "1", '"', "_"]),
+    st.sampled_from(["=", "=", "=", " =", "= "]),
+    st.sampled_from(['"', '"', '"', "'", ""]),
+    attribute_values,
+)
+tags = st.builds(
+    lambda parts, end: f"<boltArtifact{''.join(parts)}{end}",
+    st.lists(usual_attributes | usual_attributes | odd_attributes, max_size=4),
+    st.sampled_from([">", ">", ">", " >", "\n>", "/>", " / >", ""]),
+)
+
+
+@given(tags, st.sampled_from(["", "x", '"', "</boltArtifact>"]))
+def test_a_tag_says_the_same_at_once_and_character_by_character(tag: str, after: str) -> None:
+    name_end, text = len("<boltArtifact"), tag + after
+    at_once, bit_by_bit = TagReader(name_end), TagReader(name_end)
+    end = at_once.read(text)
+    shown = name_end
+    slow_end = None
+    while slow_end is None and shown < len(text):
+        shown += 1
+        slow_end = bit_by_bit.read(text[:shown])
+    assert end == slow_end
+    if end is not None and end.is_tag:
+        assert (at_once.attributes, at_once.oddities, at_once.self_closing) == (
+            bit_by_bit.attributes,
+            bit_by_bit.oddities,
+            bit_by_bit.self_closing,
+        )
 
 
 @given(cut_texts())

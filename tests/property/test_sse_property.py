@@ -54,6 +54,22 @@ events = st.one_of(
     st.just({"type": "ping"}),
     st.just({"type": "something_new", "text": "x"}),
     st.just({"type": "content_block_stop", "index": 0}),
+    st.builds(
+        lambda index, block: {
+            "type": "content_block_start",
+            "index": index,
+            "content_block": block,
+        },
+        st.integers(0, 12),
+        st.sampled_from(
+            [
+                {"type": "text", "text": ""},
+                {"type": "text", "text": "a"},
+                {"type": "text", "text": "", "citations": None},
+                {"type": "thinking", "thinking": "", "signature": ""},
+            ]
+        ),
+    ),
     st.just({"type": "message_start", "message": {"id": "m", "usage": {"input_tokens": 3}}}),
     st.just({"type": "message_delta", "delta": {"stop_reason": "end_turn"}, "usage": {}}),
 )
@@ -85,6 +101,11 @@ oddities = st.sampled_from(
         b"data\n\n",
         b'event: error\ndata: {"type":"error","error":{"type":"api_error","message":"no"}}\n\n',
         b'data: {"type":"message_stop"}\n\n',
+        b'event: message_stop\ndata: {"type": "message_stop", "usage": 1 }\n\n',
+        b'event: ping\ndata: {"type":"message_stop"  }\n\n',
+        b'data: {"type":"content_block_stop","index":01}\n\n',
+        b'data: {"type":"content_block_stop","index":0}\nid: 7\n\n',
+        b'data: {"type":"ping","type":"message_stop"}\n\n',
         ODD % (b"0", b"", rb"\x", b"\n\n"),
         ODD % (b"01", b"", b"a", b"\n\n"),
         ODD % (b"0", b"", b"\t", b"\n\n"),
@@ -131,7 +152,16 @@ def test_any_cut_gives_the_same_events_and_the_same_ending(data: bytes, cuts: li
     assert read(cut(data, cuts), quick=True) == read([data], quick=True)
 
 
+SAID = written(delta("text_delta", "text", "a"), False, False, True, "\n")
+THOUGHT = written(delta("thinking_delta", "thinking", "a"), False, False, True, "\n")
+TEXT_OPENS = (
+    b'data: {"type":"content_block_start","index":1,"content_block":{"type":"text","text":""}}\n\n'
+)
+
+
 @given(streams, st.lists(st.integers(0), max_size=8), st.sampled_from([60, 10_000]))
+@example(SAID + b"data: {}\n" + SAID, [len(SAID) + len(b"data: {}\n")], 10_000)
+@example(THOUGHT + TEXT_OPENS, [], 10_000)
 def test_the_short_way_reads_what_the_long_way_reads(
     data: bytes, cuts: list[int], limit: int
 ) -> None:

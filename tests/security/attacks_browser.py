@@ -9,14 +9,14 @@ own program, or for something in between. Older browsers, which know neither ``S
 from __future__ import annotations
 
 import json as jsons
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import Mapping
 from urllib.parse import SplitResult, unquote, urlencode, urljoin, urlsplit
 
 from attrs import define, evolve, field, frozen
 
 from openbolt.http import EMPTY_BODY, Handler, Headers, Request, RequestContext, StreamBody
 from openbolt.lifetime import Work
-from tests.handlers.building import Answer
+from tests.handlers.building import Answer, once
 
 PUBLIC = "https://app.example"
 EVIL = "https://evil.example"
@@ -192,7 +192,7 @@ class Browser:
                 method,
                 unquote(url.path) or "/",
                 Headers.of(fields),
-                StreamBody(_once(content)) if content else EMPTY_BODY,
+                StreamBody(once(content)) if content else EMPTY_BODY,
                 RequestContext(spawn=self.work.spawn, client=self.address),
                 query=url.query,
                 scheme=url.scheme,
@@ -200,17 +200,7 @@ class Browser:
         )
         for line in response.headers.get_all("set-cookie"):
             self.plant(line, url.geturl())
-        body = response.body
-        if not isinstance(body, bytes):
-            try:
-                body = b"".join([chunk async for chunk in body])
-            finally:
-                await response.body.aclose()  # type: ignore[union-attr]
-        return Answer(response.status, response.headers, body)
-
-
-async def _once(content: bytes) -> AsyncIterator[bytes]:
-    yield content
+        return await Answer.of(response)
 
 
 def _site(by: str | None, url: str) -> str:

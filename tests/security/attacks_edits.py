@@ -19,11 +19,13 @@ AES = "openbolt_local/crypto.py"
 ACCESS = "openbolt/access.py"
 
 ANY_HOST = Edit(
-    ORIGINS, "if authority is None or not is_known(authority, request.scheme):", "if False:"
+    ORIGINS,
+    "if len(host) > _LONGEST_AUTHORITY or not is_known(host, request.scheme):",
+    "if False:",
 )
 WRITES_FROM_ANYWHERE = Edit(
     ORIGINS,
-    "if request.method not in _SAFE_METHODS and not _is_own_write(request, trusted):",
+    "if request.method not in _SAFE_METHODS and not _is_own_write(request, writer):",
     "if False:",
 )
 # AES-CTR, which is GCM without its tag.

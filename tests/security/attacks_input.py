@@ -27,7 +27,7 @@ INPUT = Layer(
             (
                 Edit(
                     GUARDS,
-                    "given if _REQUEST_ID.fullmatch(given) else tokens.token()",
+                    "given if given and _REQUEST_ID.fullmatch(given) else tokens.token()",
                     "given or tokens.token()",
                 ),
             ),

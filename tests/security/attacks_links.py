@@ -125,7 +125,7 @@ LINKS = Layer(
             "`preview_ttl`",
             ("projects/preview.py",),
             f"{LINK_TESTS}a_preview_is_used_after_its_end",
-            (Edit(PREVIEW, "_record(project), ttl=ttl)", "_record(project))"),),
+            (Edit(PREVIEW, "_record(project)), ttl=ttl)", "_record(project)))"),),
         ),
         Attack(
             "has a previewed page reach for the visitor's session",

@@ -54,8 +54,8 @@ ORIGINS = Layer(
             (
                 Edit(
                     ORIGINS_FILE,
-                    'if origin != _Origin.of(request.scheme, request.headers.get("host") or ""):',
-                    "if False:",
+                    'return "own" if parsed == _Origin.of(scheme, host) else "other"',
+                    'return "own"',
                 ),
             ),
         ),
@@ -109,8 +109,8 @@ ORIGINS = Layer(
             (
                 Edit(
                     "openbolt/guards.py",
-                    "headers = headers.with_defaults(_NO_PAGE_HEADERS)",
-                    "pass",
+                    "headers.with_defaults(_PAGE_HEADERS if is_page else _DATA_HEADERS)",
+                    "headers.with_defaults(_PAGE_HEADERS)",
                 ),
             ),
         ),

@@ -1,38 +1,6 @@
 """The application as an attacker finds it."""
 
-from tests.handlers.conftest import (
-    app,
-    call,
-    chat,
-    clock,
-    dependencies,
-    kv,
-    leases,
-    log,
-    mock,
-    objects,
-    projects,
-    provider,
-    settings,
-    tokens,
-)
+from tests.handlers.conftest import app, call, chat, dependencies, log, provider, tokens
 from tests.security.attacks_site import github, site
 
-__all__ = [
-    "app",
-    "call",
-    "chat",
-    "clock",
-    "dependencies",
-    "github",
-    "kv",
-    "leases",
-    "log",
-    "mock",
-    "objects",
-    "projects",
-    "provider",
-    "settings",
-    "site",
-    "tokens",
-]
+__all__ = ["app", "call", "chat", "dependencies", "github", "log", "provider", "site", "tokens"]

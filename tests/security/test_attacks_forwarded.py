@@ -3,23 +3,16 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator
 
 import pytest
 from attrs import evolve
 
-from openbolt.testing.scripted import Exchange, ScriptedServer, scripted_server
+from openbolt.testing.scripted import Exchange, ScriptedServer
 from tests.security.attacks_browser import EVIL, PUBLIC, Browser
 from tests.security.attacks_site import SETTINGS, Site
 
 SECRET = "operators-upstream-key-000001"
 URL = f"{PUBLIC}/api/proxy/up/a"
-
-
-@pytest.fixture
-async def upstream() -> AsyncIterator[ScriptedServer]:
-    async with scripted_server() as server:
-        yield server
 
 
 @pytest.fixture

@@ -197,6 +197,33 @@ async def test_nothing_passes_but_a_loopback_name_with_or_without_a_port(host: s
     assert await host_passes(request_of(("host", host))) is is_loopback
 
 
+@given(st.lists(st.lists(st.sampled_from(PIECES), max_size=4).map("".join), max_size=6))
+async def test_what_a_guard_has_seen_before_changes_nothing(hosts: list[str]) -> None:
+    guarded = only_hosts(inside)
+    for host in [*hosts, *reversed(hosts)]:
+        request = request_of(("host", host))
+        try:
+            passes = (await guarded(request)).status == 204
+        except CrossOriginError:
+            passes = False
+        assert passes is await host_passes(request)
+
+
+async def test_the_longest_name_is_read_and_no_longer_one() -> None:
+    longest = f"{'a' * 253}:65535"
+    assert await host_passes(request_of(("host", longest)), longest)
+    assert not await host_passes(request_of(("host", f"{longest}0")), longest)
+    origin = ("origin", f"https://{longest}")
+    own = request_of(("host", longest), origin, scheme="https")
+    assert await write_passes(own)
+    assert await write_passes(request_of(HERE, origin), origin[1])
+    assert not await write_passes(request_of(HERE, ("origin", f"{origin[1]}0")), origin[1])
+    # Where every host is answered, a name that can't be read takes nothing from a trusted page.
+    unread = ("host", "a" * 300)
+    assert await write_passes(request_of(unread, origin), origin[1])
+    assert not await write_passes(request_of(unread, ("origin", f"http://{unread[1]}")))
+
+
 HERE = ("host", "localhost:8787")
 
 

@@ -5,7 +5,7 @@ import pytest
 from openbolt.projects.store import Manifest, ProjectStore
 from openbolt.testing import ManualClock
 from openbolt_local.memory import MemoryKeyValueStore
-from tests.handlers.building import Answer, Caller, Chatter
+from tests.handlers.building import Answer, Caller, Chatter, preview_token
 
 SECRET = "the secret of another project"
 
@@ -20,9 +20,7 @@ async def project(projects: ProjectStore) -> None:
 
 @pytest.fixture
 async def token(call: Caller) -> str:
-    answer = await call("POST", "/api/projects/p1/preview")
-    found: str = answer.json["sandboxUrl"].split("/")[2]
-    return found
+    return await preview_token(call)
 
 
 def is_the_page_or_nothing(answer: Answer) -> bool:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from typing import Any, Literal
 
@@ -28,7 +28,7 @@ from openbolt.protocols import OutboundRequest, OutboundResponse
 from openbolt.proxy.gateway import ModelEndpoint
 from openbolt.routing import ANY
 from openbolt.testing import PlainCipher
-from tests.handlers.building import Answer, Caller, Chatter
+from tests.handlers.building import Answer, Caller, Chatter, once
 from tests.handlers.scoping import ByHeaders
 
 ORIGIN = "https://pages.example"
@@ -153,7 +153,7 @@ class Elsewhere:
     async def send(self, request: OutboundRequest, /) -> AsyncGenerator[OutboundResponse]:
         kind = KINDS[request.url.split("/")[2]]
         self.sent.append(request)
-        yield OutboundResponse(200, Headers.of({"content-type": kind}), _once(b"{}"))
+        yield OutboundResponse(200, Headers.of({"content-type": kind}), once(b"{}"))
 
 
 KINDS = {
@@ -164,10 +164,6 @@ KINDS = {
 UPSTREAMS = json.dumps(
     {"mine": {"url": "https://upstream.example.test/", "methods": ["GET", "POST"]}}
 )
-
-
-async def _once(body: bytes) -> AsyncIterator[bytes]:
-    yield body
 
 
 Way = Literal["embedded", "signed-in"]

@@ -8,7 +8,6 @@ on its way brings it back. No key makes another that may more, or for longer, th
 from __future__ import annotations
 
 import asyncio
-import json
 import re
 from collections.abc import Sequence
 from typing import Any
@@ -19,6 +18,7 @@ from openbolt.access import SCOPES, Scope
 from openbolt.auth.tokens import API_KEY_PREFIX, api_key_hash, new_api_key
 from openbolt.errors import ConflictError, ForbiddenError, InvalidRequestError
 from openbolt.http import Principal
+from openbolt.jsons import json_bytes, parse_json
 from openbolt.protocols import Clock, KeyValueStore, TokenSource
 from openbolt.settings import Settings
 
@@ -190,7 +190,7 @@ class ApiKeys:
         )
         if raw is None:
             return None
-        said: dict[str, Any] = json.loads(raw)
+        said: dict[str, Any] = parse_json(raw)
         said["scopes"] = tuple(said["scopes"])
         key = ApiKey(**said)
         if key.expires_at is not None and key.expires_at <= self.clock.now():
@@ -212,4 +212,4 @@ def _place(user_id: str, key_id: str) -> str:
 
 
 def _to_bytes(key: ApiKey) -> bytes:
-    return json.dumps(asdict(key)).encode()
+    return json_bytes(asdict(key))

@@ -10,7 +10,6 @@ endpoints" (``iss``) and "REST API endpoints for OAuth authorizations".
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from hashlib import sha256
 from typing import Any, cast
@@ -41,6 +40,7 @@ from openbolt.auth.identity import (
     SignInRefusedError,
 )
 from openbolt.errors import StateMismatchError, UpstreamError, UpstreamRateLimitedError
+from openbolt.jsons import json_bytes
 from openbolt.protocols import OutboundRequest
 
 __all__ = ["GitHub"]
@@ -158,7 +158,7 @@ class GitHub:
             content_type="application/json",
             **_API,
         )
-        body = json.dumps({"access_token": grant.access_token}).encode()
+        body = json_bytes({"access_token": grant.access_token})
         answer = yield OutboundRequest(
             "DELETE", request.url, request.headers, body, request.timeouts
         )

@@ -7,7 +7,6 @@ session if the provider can be told. Ending a session never waits for that, nor 
 
 from __future__ import annotations
 
-import json
 import logging
 from collections.abc import Sequence
 from typing import Any
@@ -23,6 +22,7 @@ from openbolt.errors import (
     UpstreamError,
     UpstreamTimeoutError,
 )
+from openbolt.jsons import json_bytes, parse_json
 from openbolt.protocols import Cipher, Clock, HttpSender, LeaseStore, SessionRecord
 
 __all__ = ["Grants", "grant_context"]
@@ -63,7 +63,7 @@ class Grants:
         Args:
             provider: The provider's id.
         """
-        said = json.dumps({"provider": provider, **asdict(grant)}).encode()
+        said = json_bytes({"provider": provider, **asdict(grant)})
         sealed = await self.cipher.encrypt(said, context=grant_context(record))
         return await self.sessions.update(evolve(record, data=sealed)) is not None
 
@@ -146,7 +146,7 @@ class Grants:
         except InvalidRequestError:
             _log.warning("A session's grant can't be decrypted; it counts as gone.")
             return None
-        said: dict[str, Any] = json.loads(raw)
+        said: dict[str, Any] = parse_json(raw)
         name = said.pop("provider")
         provider = next((each for each in self.providers if each.id == name), None)
         if provider is None:  # it is configured no more

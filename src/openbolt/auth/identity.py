@@ -6,7 +6,6 @@ answers (`Exchange`); `perform` drives one over any `HttpSender`, on a server or
 
 from __future__ import annotations
 
-import json
 from collections.abc import Generator, Mapping
 from typing import Any, Protocol, TypeVar
 
@@ -14,6 +13,7 @@ from attrs import field, frozen
 
 from openbolt.errors import UnauthenticatedError, UpstreamError
 from openbolt.http import Headers
+from openbolt.jsons import parse_json
 from openbolt.protocols import HttpSender, OutboundRequest, OutboundResponse
 
 __all__ = [
@@ -66,7 +66,7 @@ class Answer:
             UpstreamError: It isn't.
         """
         try:
-            return json.loads(self.body)
+            return parse_json(self.body)
         except (ValueError, RecursionError):
             raise UpstreamError(
                 "The identity provider answered with something that isn't JSON.",

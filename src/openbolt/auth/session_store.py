@@ -8,13 +8,13 @@ a change never writes what makes a session one, and can't bring back a session t
 from __future__ import annotations
 
 import asyncio
-import json
 from base64 import b64decode, b64encode
 from collections.abc import AsyncIterator
 from typing import Any
 
 from attrs import evolve, frozen
 
+from openbolt.jsons import json_bytes, parse_json
 from openbolt.protocols import Clock, KeyValueStore, SessionRecord
 
 __all__ = ["KeyValueSessionStore"]
@@ -114,7 +114,7 @@ def _place(record: SessionRecord) -> str:
 
 
 def _to_bytes(record: SessionRecord) -> bytes:
-    return json.dumps(
+    return json_bytes(
         {
             "user_id": record.user_id,
             "created_at": record.created_at,
@@ -123,10 +123,10 @@ def _to_bytes(record: SessionRecord) -> bytes:
             "device": record.device,
             "data": b64encode(record.data).decode(),
         }
-    ).encode()
+    )
 
 
 def _record(id_hash: str, raw: bytes) -> SessionRecord:
-    said: dict[str, Any] = json.loads(raw)
+    said: dict[str, Any] = parse_json(raw)
     said["data"] = b64decode(said["data"])
     return SessionRecord(id_hash, **said)

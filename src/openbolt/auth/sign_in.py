@@ -7,7 +7,6 @@ attempt is gone after the callback, however it ended.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 from urllib.parse import parse_qsl
@@ -27,6 +26,7 @@ from openbolt.bodies import iso_time, json_response
 from openbolt.errors import InvalidRequestError, NotFoundError
 from openbolt.guards import answer_errors
 from openbolt.http import Handler, Principal, Request, Response
+from openbolt.jsons import parse_json
 from openbolt.limiting import RateLimits
 from openbolt.protocols import Clock, HttpSender, SessionRecord
 from openbolt.settings import Settings
@@ -211,7 +211,7 @@ async def _for_people(request: Request, settings: Settings, handler: Handler) ->
     if response.status < 400 or _is_program(request):
         return response
     assert isinstance(response.body, bytes)
-    code: str = json.loads(response.body)["error"]["code"]
+    code: str = parse_json(response.body)["error"]["code"]
     return redirect(f"{_front_page(request, settings)}?sign_in_error={code}")
 
 

@@ -8,7 +8,6 @@ works where the store has no atomic operation; and where it has, the same callba
 from __future__ import annotations
 
 import hmac
-import json
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from typing import Any
 
@@ -17,6 +16,7 @@ from attrs import asdict, field, frozen
 from openbolt.auth.identity import SignInAttempt
 from openbolt.auth.tokens import hash_of
 from openbolt.errors import InvalidRequestError, StateMismatchError
+from openbolt.jsons import json_bytes, parse_json
 from openbolt.protocols import AtomicKeyValueStore, Cipher, Clock, TokenSource
 from openbolt.settings import Settings
 
@@ -68,7 +68,7 @@ class SignInAttempts:
         )
         expires_at = self.clock.now() + self.settings.sign_in_ttl
         said = {**asdict(attempt), "return_to": return_to, "expires_at": expires_at}
-        sealed = await self.cipher.encrypt(json.dumps(said).encode(), context=_CONTEXT)
+        sealed = await self.cipher.encrypt(json_bytes(said), context=_CONTEXT)
         return attempt, urlsafe_b64encode(sealed).rstrip(b"=").decode()
 
     async def resume(self, cookie: str | None, /, *, provider: str, state: str) -> PendingSignIn:
@@ -102,7 +102,7 @@ class SignInAttempts:
             raw = await self.cipher.decrypt(sealed, context=_CONTEXT)
         except (ValueError, InvalidRequestError):
             return None
-        said: dict[str, Any] = json.loads(raw)
+        said: dict[str, Any] = parse_json(raw)
         return_to, expires_at = said.pop("return_to"), said.pop("expires_at")
         return PendingSignIn(SignInAttempt(**said), return_to, expires_at)
 

@@ -7,7 +7,6 @@ ever leads to it.
 
 from __future__ import annotations
 
-import json
 import re
 from typing import Any
 
@@ -15,6 +14,7 @@ from attrs import asdict, frozen
 
 from openbolt.auth.identity import Identity
 from openbolt.errors import UpstreamError
+from openbolt.jsons import json_bytes, parse_json
 from openbolt.protocols import KeyValueStore
 
 __all__ = ["User", "UserStore", "user_id_of"]
@@ -44,12 +44,12 @@ class User:
 
     def to_bytes(self) -> bytes:
         """As it is stored."""
-        return json.dumps(asdict(self), separators=(",", ":")).encode()
+        return json_bytes(asdict(self))
 
     @classmethod
     def from_bytes(cls, raw: bytes) -> User:
         """What `to_bytes` wrote."""
-        data: dict[str, Any] = json.loads(raw)
+        data: dict[str, Any] = parse_json(raw)
         return cls(**data)
 
 

@@ -94,7 +94,10 @@ class ActionOpened:
 
 @define(unsafe_hash=True)
 class ActionDelta:
-    """More of an action's body, as it stands between the tags: neither trimmed nor repaired."""
+    """More of an action's body, as it stands between the tags: neither trimmed nor repaired.
+
+    It is a turn's event as it is: a transient ``data-action-delta`` part.
+    """
 
     action_id: str
     delta: str

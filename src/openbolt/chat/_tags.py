@@ -7,6 +7,7 @@ character a bounded number of times.
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from typing import Final, Literal
 
 from attrs import frozen
@@ -36,13 +37,14 @@ _LONGEST_BEGUN: Final = len("</boltArtifact") + 3 * 16
 
 @frozen
 class Landmark:
-    """A piece of a tag to look for in text that is still growing."""
+    """A piece of a tag to look for in text that is still growing.
 
-    _whole: re.Pattern[str]
+    Attributes:
+        search: The first one in a text, from a place on.
+    """
+
+    search: Callable[[str, int], re.Match[str] | None]
     _begun: re.Pattern[str]
-
-    def search(self, text: str, start: int, /) -> re.Match[str] | None:
-        return self._whole.search(text, start)
 
     def undecided(self, text: str, start: int, /) -> int:
         """Where the tail of `text` begins that more text could make a match; its end if nowhere.
@@ -55,20 +57,24 @@ class Landmark:
 
 
 OPENING: Final = Landmark(
-    re.compile(_OPEN),
+    re.compile(_OPEN).search,
     re.compile(rf"<{_GAP}(?:{_NAME}|{_NAME_BEGUN})\Z"),
 )
 """The start of an opening tag: what matters outside artifacts."""
 CLOSING: Final = Landmark(
-    re.compile(_CLOSE),
+    re.compile(_CLOSE).search,
     re.compile(rf"<{_GAP}(?:{_CLOSE_BEGUN})?\Z"),
 )
 """A closing tag: all that matters in an action's body."""
 EITHER: Final = Landmark(
-    re.compile(rf"{_OPEN}|{_CLOSE}"),
+    re.compile(rf"{_OPEN}|{_CLOSE}").search,
     re.compile(rf"<{_GAP}(?:{_NAME}|{_CLOSE_BEGUN}|{_NAME_BEGUN})\Z"),
 )
 """What matters in an artifact, between actions."""
+
+# A whole tag as nearly all are written, which the reader below would read to the same.
+_USUAL: Final = re.compile(rf'<{_NAME}((?: ++[A-Za-z_][\w:.-]*+="[^"]*+")*+) *+>')
+_USUAL_ATTRIBUTE: Final = re.compile(r'([A-Za-z_][\w:.-]*+)="([^"]*+)"')
 
 _NOT_BLANK: Final = re.compile(r"[^ \t\r\n\f]")
 _NAME_END: Final = re.compile(r"[ \t\r\n\f=/<>]")
@@ -78,6 +84,10 @@ _SWALLOWED_TAG: Final = re.compile(r">[ \t\r\n\f]*</?boltA(?:ction|rtifact)[ \t\
 
 _ENTITY: Final = re.compile(r"&(?:amp|lt|gt|quot|apos|#[0-9]{1,7}|#[xX][0-9A-Fa-f]{1,6});")
 _NAMED: Final = {"&amp;": "&", "&lt;": "<", "&gt;": ">", "&quot;": '"', "&apos;": "'"}
+
+
+def _decoded(value: str) -> str:
+    return _ENTITY.sub(_decode_entity, value) if "&" in value else value
 
 
 def _decode_entity(match: re.Match[str]) -> str:
@@ -154,7 +164,7 @@ class TagReader:
         Returns:
             None as long as the tag's end is not in `text`.
         """
-        end: TagEnd | None = None
+        end = self._read_usual(text) if self._at == self._name_end else None
         while end is None and self._at < len(text):
             match self._state:
                 case "quoted":
@@ -166,6 +176,17 @@ class TagReader:
                 case _:
                     end = self._step(text)
         return end
+
+    def _read_usual(self, text: str) -> TagEnd | None:
+        found = _USUAL.match(text)
+        if found is None:
+            return None
+        pairs: list[tuple[str, str]] = _USUAL_ATTRIBUTE.findall(found[1])
+        attributes = {name: _decoded(value) for name, value in pairs}
+        if len(attributes) < len(pairs):
+            return None
+        self.attributes = attributes
+        return TagEnd(found.end(), is_tag=True)
 
     def _step(self, text: str) -> TagEnd | None:
         """Look at the next character that is not blank."""
@@ -263,7 +284,7 @@ class TagReader:
     def _keep(self, value: str) -> None:
         if self._key in self.attributes:
             self._note("an attribute twice")
-        self.attributes.setdefault(self._key, _ENTITY.sub(_decode_entity, value))
+        self.attributes.setdefault(self._key, _decoded(value))
         self._state = "between"
 
     def _close(self, text: str, length: int) -> TagEnd:

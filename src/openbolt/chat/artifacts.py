@@ -215,7 +215,8 @@ class ArtifactParser:
     def _read_between(self, text: str, at: int, events: list[Event]) -> tuple[int, bool]:
         found = EITHER.search(text, at)
         end = found.start() if found else EITHER.undecided(text, at)
-        self._drop(text[at:end])
+        if end > at:
+            self._drop(text[at:end])
         if found is None:
             return end, False
         if found["opened"]:
@@ -344,12 +345,12 @@ class ArtifactParser:
         self._join()
         body = "".join(self._blocks)
         self._blocks.clear()
-        closed = Body(body.strip())
-        if self._action_type == "file":
-            is_whole = verdict != "truncated"
-            closed = (
-                normalize_file(body, self._file_path) if is_whole else Body(body.strip() + "\n")
-            )
+        if self._action_type != "file":
+            closed = Body(body.strip())
+        elif verdict != "truncated":
+            closed = normalize_file(body, self._file_path)
+        else:
+            closed = Body(body.strip() + "\n")
         if closed.repairs:
             verdict = "repaired"
             events.extend(Repair("content", repair) for repair in closed.repairs)

@@ -8,7 +8,7 @@ closed. Continued segments go through the same parser, so an open file stays ope
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 from attrs import evolve, frozen
 
@@ -56,6 +56,8 @@ class _OpenAction:
 
 Output = events.TurnEvent | FileReady
 
+_ONE_CALL: Final = Usage(segments=1)
+
 
 class ReplyAssembler:
     """One assistant message in the making.
@@ -74,7 +76,7 @@ class ReplyAssembler:
         self.title = ""
         self.size = 0
         self._parser = artifacts.ArtifactParser()
-        self._raw: list[str] = []
+        self._taken: list[str] = []
         self._unsaved: list[str] = []
         self._seam: Seam | None = None
         self._part: str | None = None
@@ -83,43 +85,48 @@ class ReplyAssembler:
         self._repairs = 0
         self._actions: dict[str, _OpenAction] = {}
         self._titles: dict[str, tuple[str, str | None]] = {}
-        self._past = Usage()
+        self._past: Usage | None = None
         self._heard = 0
-        self._usage = Usage()
+        self._usage: Usage | None = None
         self._segment: list[ContentBlock] = []
         self._segment_from = 0
 
     @property
     def raw(self) -> str:
         """The model's text so far, artifacts included, seams closed."""
-        if len(self._raw) > 1:
-            self._raw = ["".join(self._raw)]
-        return self._raw[0] if self._raw else ""
+        return "".join([*self._taken, *self._unsaved])
 
     def take_unsaved(self) -> str:
         """The raw text since the last call: what a checkpoint has to write."""
+        if not self._unsaved:
+            return ""
         text = "".join(self._unsaved)
         self._unsaved.clear()
+        self._taken.append(text)
         return text
 
     @property
     def usage(self) -> Usage:
         """Tokens so far; of a segment that was cut off, at least what came is counted."""
         usage = self._usage
+        if usage is None:
+            return Usage()
         if self.stop_reason is None and self._heard > 4 * usage.output_tokens:
             usage = evolve(usage, output_tokens=(self._heard + 3) // 4)
-        return self._past + usage
+        return usage if self._past is None else self._past + usage
 
     def begin_segment(self) -> None:
         """A model call begins; the first one, or one that continues the reply."""
-        self._past = self.usage
+        if self._usage is not None:
+            self._past = self.usage
         self._heard = 0
-        self._usage = Usage(segments=1)
+        self._usage = _ONE_CALL
         self.stop_reason = None
         self._segment = []
-        self._segment_from = len(self.raw)
-        if self._raw:
-            self._seam = Seam(self.raw)
+        raw = self.raw
+        self._segment_from = len(raw)
+        if raw:
+            self._seam = Seam(raw)
 
     def segment_blocks(self) -> tuple[ContentBlock, ...]:
         """What the current segment said, as the model has to be shown it again.
@@ -134,35 +141,40 @@ class ReplyAssembler:
         """Take in one batch of the model's events."""
         out: list[Output] = []
         for event in batch:
-            match event:
-                case TextDelta(text):
-                    self._heard += len(text)
-                    if self._seam is not None:
-                        text = self._seam.feed(text)
-                    if text:
-                        self._text(text, out)
-                case ThinkingDelta(text):
-                    self._heard += len(text)
-                    self.size += _size(text)
-                    if self._reasoning is not None:
-                        out.append(events.ReasoningDelta(self._reasoning, text))
-                case UsageReported(usage):
-                    self._usage = counted(self._usage, usage)
-                case ThinkingOpened():
-                    self._end_text(out)
-                    self._end_reasoning(out)
-                    self._reasoning = self._next_part("r")
-                    out.append(events.ReasoningStarted(self._reasoning))
-                case ThinkingClosed(block):
-                    self._segment.append(block)
-                    self._end_reasoning(out)
-                case ReplyStarted(_, model):
-                    self.model = model
-                case ReplyStopped(reason):
-                    self.stop_reason = reason
-                case _:
-                    pass
+            if type(event) is TextDelta:
+                text = event.text
+                self._heard += len(text)
+                if self._seam is not None:
+                    text = self._seam.feed(text)
+                if text:
+                    self._text(text, out)
+            else:
+                self._take(event, out)
         return out
+
+    def _take(self, event: ModelEvent, out: list[Output]) -> None:
+        match event:
+            case ThinkingDelta(text):
+                self._heard += len(text)
+                self.size += _size(text)
+                if self._reasoning is not None:
+                    out.append(events.ReasoningDelta(self._reasoning, text))
+            case UsageReported(usage):
+                self._usage = counted(self._usage or _ONE_CALL, usage)
+            case ThinkingOpened():
+                self._end_text(out)
+                self._end_reasoning(out)
+                self._reasoning = self._next_part("r")
+                out.append(events.ReasoningStarted(self._reasoning))
+            case ThinkingClosed(block):
+                self._segment.append(block)
+                self._end_reasoning(out)
+            case ReplyStarted(_, model):
+                self.model = model
+            case ReplyStopped(reason):
+                self.stop_reason = reason
+            case _:
+                pass
 
     def end_segment(self) -> list[Output]:
         """The model call is over: what the seam or an unclosed reasoning held back comes out."""
@@ -183,15 +195,14 @@ class ReplyAssembler:
         return out
 
     def _text(self, text: str, out: list[Output]) -> None:
-        self._raw.append(text)
         self._unsaved.append(text)
-        self.size += _size(text)
+        self.size += len(text) if text.isascii() else _size(text)
         self._emit(self._parser.feed(text), out)
 
     def _emit(self, parsed: Sequence[artifacts.Event], out: list[Output]) -> None:
         for event in parsed:
             if type(event) is artifacts.ActionDelta:
-                out.append(events.ActionDelta(event.action_id, event.delta))
+                out.append(event)
             elif type(event) is artifacts.Text:
                 if self._part is None:
                     self._part = self._next_part("t")
@@ -273,4 +284,4 @@ def counted(known: Usage, said: ModelUsage, /) -> Usage:
 
 
 def _size(text: str) -> int:
-    return len(text) if text.isascii() else len(text.encode("utf-8", "replace"))
+    return len(text.encode("utf-8", "replace"))

@@ -7,11 +7,13 @@ at most one frame of each form.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal, get_args
 
-from attrs import asdict, frozen
+from attrs import fields, frozen
+
+from openbolt.chat._artifact_events import ActionDelta
+from openbolt.jsons import json_bytes, parse_json
 
 __all__ = [
     "FINISH_REASONS",
@@ -100,14 +102,6 @@ class TextEnded:
 
 
 @frozen
-class ActionDelta:
-    """More of an action's body: a transient ``data-action-delta`` part."""
-
-    action_id: str
-    delta: str
-
-
-@frozen
 class DataPart:
     """A ``data-<name>`` part; a later one with the same name and id replaces it.
 
@@ -165,17 +159,21 @@ TurnEvent = (
 )
 
 _BY_NAME: Mapping[str, type[TurnEvent]] = {kind.__name__: kind for kind in get_args(TurnEvent)}
+_FIELDS: Mapping[type[TurnEvent], tuple[str, ...]] = {
+    kind: tuple(field.name for field in fields(kind)) for kind in _BY_NAME.values()
+}
 
 
 def encode_events(events: Sequence[TurnEvent], /) -> bytes:
     """Events as bytes for a store; `decode_events` is the inverse."""
-    rows = [[type(event).__name__, asdict(event, recurse=False)] for event in events]
-    return json.dumps(rows, ensure_ascii=False, separators=(",", ":")).encode(
-        "utf-8", "surrogatepass"
-    )
+    rows = [
+        [type(event).__name__, {name: getattr(event, name) for name in _FIELDS[type(event)]}]
+        for event in events
+    ]
+    return json_bytes(rows, errors="surrogatepass")
 
 
 def decode_events(data: bytes, /) -> list[TurnEvent]:
     """The events that `encode_events` wrote."""
-    rows = json.loads(data.decode("utf-8", "surrogatepass"))
+    rows = parse_json(data)
     return [_BY_NAME[name](**fields) for name, fields in rows]

@@ -266,21 +266,26 @@ async def _answered(request: Request, started: asyncio.Future[None], handle: Run
     """Wait until the model has answered, the client being the turn's reader meanwhile; whether it
     has stayed.
     """
-    gone = asyncio.ensure_future(request.context.gone()) if request.context.gone else None
     is_here = True
     handle.attach()
-    try:
-        waited = [started] if gone is None else [started, gone]
-        await asyncio.wait(waited, return_when=asyncio.FIRST_COMPLETED)
+
+    def leave(_: object) -> None:
+        nonlocal is_here
         if not started.done():
             is_here = False
             handle.detach()
+
+    gone = asyncio.ensure_future(request.context.gone()) if request.context.gone else None
+    if gone is not None:
+        gone.add_done_callback(leave)
+    try:
         await started
     except asyncio.CancelledError:
         handle.end("abandoned")
         raise
     finally:
         if gone is not None:
+            gone.remove_done_callback(leave)
             gone.cancel()
     return is_here
 

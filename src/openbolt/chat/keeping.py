@@ -81,7 +81,7 @@ class Keeper:
 
     async def stop(self) -> None:
         """Leave the turn alone; what is being written this moment is broken off."""
-        task = self._task
+        task, self._task = self._task, None
         if task is not None:
             task.cancel()
             if self._is_at_work:  # one that only sleeps needs no waiting for

@@ -105,9 +105,10 @@ def read_submission(
     if last != len(messages) - 1 and not regenerate:
         raise _invalid(f"messages[{len(messages) - 1}].role", "the last message must be a user's")
     where = f"messages[{last}].{'content' if body.messages[last].parts is None else 'parts'}"
-    if not messages[last].text.strip():
+    text = messages[last].text
+    if not text.strip():
         raise _invalid(where, "is empty")
-    if len(messages[last].text.encode("utf-8", "surrogatepass")) > max_message_bytes:
+    if len(text.encode("utf-8", "surrogatepass")) > max_message_bytes:
         raise PayloadTooLargeError(f"{where}: is over {max_message_bytes} bytes", field=where)
     return Submission(
         messages[last],

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from openbolt.chat.events import (
+    ActionDelta,
     DataPart,
     ReasoningDelta,
     ReasoningStarted,
@@ -33,6 +34,8 @@ class PartsBuilder:
         """Take in more events."""
         for event in events:
             match event:
+                case ActionDelta():  # Nearly all there are.
+                    pass
                 case TextDelta() | ReasoningDelta():
                     self._open[event.part_id].append(event.delta)
                 case TextStarted():
@@ -47,8 +50,10 @@ class PartsBuilder:
     def parts(self) -> tuple[Mapping[str, Any], ...]:
         """The parts so far."""
         return tuple(
-            {**part, "text": "".join(self._texts[index])} if index in self._texts else {**part}
-            for index, part in enumerate(self._parts)
+            [
+                {**part, "text": "".join(self._texts[index])} if index in self._texts else {**part}
+                for index, part in enumerate(self._parts)
+            ]
         )
 
     def _begin(self, kind: str, part_id: str) -> None:

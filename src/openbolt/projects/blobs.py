@@ -7,10 +7,10 @@ users who saved the same bytes share one blob. A version that can't be read any 
 from __future__ import annotations
 
 import asyncio
-import json
 from collections.abc import AsyncIterator, Collection, Iterable, Sequence
 from typing import Any
 
+from openbolt.jsons import json_bytes, parse_json
 from openbolt.projects.store import Manifest
 from openbolt.protocols import KeyValueStore, ObjectStore
 
@@ -71,7 +71,7 @@ async def _journaled(kv: KeyValueStore, project_id: str) -> set[str]:
     keys = [key async for key in kv.scan(f"project:{project_id}/journal/")]
     for key in keys:
         if "/file/" in key and (raw := await kv.get(key)) is not None:
-            entry: list[Any] = json.loads(raw)
+            entry: list[Any] = parse_json(raw)
             found.add(str(entry[1]))
     return found
 
@@ -113,7 +113,7 @@ async def note_stale(objects: ObjectStore, kv: KeyValueStore, project_id: str, /
     """Leave word of what a project names, before it is deleted: afterwards nothing would tell."""
     found = await blobs_of(objects, kv, project_id)
     if found:
-        await kv.set(_STALE + project_id, json.dumps(sorted(found)).encode())
+        await kv.set(_STALE + project_id, json_bytes(sorted(found)))
 
 
 async def drop_stale(
@@ -128,7 +128,7 @@ async def drop_stale(
     noted = [key async for key in kv.scan(_STALE)]
     stale = set(blobs)
     for key in noted:
-        stale |= set(json.loads(await kv.get(key) or b"[]"))
+        stale |= set(parse_json(await kv.get(key) or b"[]"))
     dropped = await drop_unreferenced(objects, kv, stale, besides=besides) if stale else 0
     for key in noted:
         await kv.delete(key)

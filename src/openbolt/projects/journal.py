@@ -7,18 +7,16 @@ orphan may do it, twice does no harm. Blobs that a journal names count as refere
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from typing import Any
 
 from attrs import asdict, field, frozen
 
+from openbolt.jsons import json_bytes, parse_json
 from openbolt.projects.store import FileEntry
 from openbolt.protocols import KeyValueStore
 
 __all__ = ["Journal", "JournalHead", "JournalStore"]
-
-_to_json = json.JSONEncoder(separators=(",", ":")).encode
 
 
 @frozen
@@ -69,7 +67,7 @@ class JournalStore:
         """The journals of a project."""
         keys = [key async for key in self.kv.scan(_prefix(project_id)) if key.endswith("/head")]
         found = [await self.kv.get(key) for key in sorted(keys)]
-        return [JournalHead(**json.loads(raw)) for raw in found if raw is not None]
+        return [JournalHead(**parse_json(raw)) for raw in found if raw is not None]
 
     async def load(self, head: JournalHead, /) -> Journal:
         """All that a journal holds."""
@@ -82,9 +80,9 @@ class JournalStore:
                 continue
             kind = key.removeprefix(prefix).partition("/")[0]
             if kind == "file":
-                files.append(FileEntry(*json.loads(raw)))
+                files.append(FileEntry(*parse_json(raw)))
             elif kind == "text":
-                text.append(json.loads(raw))
+                text.append(parse_json(raw))
         return Journal(head, tuple(files), "".join(text))
 
     async def discard(self, head: JournalHead, /) -> None:
@@ -95,8 +93,7 @@ class JournalStore:
             await self.kv.delete(key)
 
     async def _write(self, head: JournalHead, name: str, value: object) -> None:
-        raw = _to_json(value).encode()
-        await self.kv.set(_prefix(head.project_id, head.turn_id) + name, raw)
+        await self.kv.set(_prefix(head.project_id, head.turn_id) + name, json_bytes(value))
 
 
 def _prefix(project_id: str, turn_id: str | None = None) -> str:

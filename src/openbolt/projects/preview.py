@@ -8,7 +8,6 @@ read.
 
 from __future__ import annotations
 
-import json
 import re
 from datetime import UTC, datetime
 from urllib.parse import urlsplit
@@ -19,7 +18,8 @@ from openbolt.access import LinkBearer, Resource, principal_of
 from openbolt.bodies import json_response
 from openbolt.errors import ConfigurationError, MethodNotAllowedError, NotFoundError
 from openbolt.guards import error_response
-from openbolt.http import Handler, Headers, Request, Response
+from openbolt.http import Answering, Handler, Headers, Request, Response
+from openbolt.jsons import json_bytes, parse_json
 from openbolt.limiting import RateLimits, rate_limited
 from openbolt.projects.store import FileEntry, Manifest, Project, ProjectStore
 from openbolt.protocols import Clock, KeyValueStore, TokenSource
@@ -85,7 +85,7 @@ class MakePreview:
         known = await self.kv.get(key)
         token = known.decode() if known else self.tokens.token()
         ttl = self.settings.preview_ttl
-        await self.kv.set(f"preview:{token}", _record(project), ttl=ttl)
+        await self.kv.set(f"preview:{token}", json_bytes(_record(project)), ttl=ttl)
         await self.kv.set(key, token.encode(), ttl=ttl)
         expires = datetime.fromtimestamp(self.clock.now() + ttl, UTC)
         body = {
@@ -140,13 +140,13 @@ class ShowPreview:
         raw = await self.kv.get(f"preview:{token}") if _TOKEN.fullmatch(token) else None
         if raw is None:
             raise NotFoundError("This preview link has expired. Open the preview again.")
-        record = json.loads(raw)
+        record = parse_json(raw)
         try:
             bearer = LinkBearer.of(Resource("project", record["owner"], record["project"]))
             project = await self.projects.load(record["project"], owner=bearer)
         except NotFoundError:
             project = None
-        if project is None or _record(project) != raw:
+        if project is None or _record(project) != record:
             raise NotFoundError("This project was deleted.")
         entry = _find(await self.projects.manifest(project), path)
         if entry is None:
@@ -173,10 +173,9 @@ class ShowPreview:
         )
 
 
-def _record(project: Project) -> bytes:
+def _record(project: Project) -> dict[str, object]:
     """What a link stands for: this project, not a later one under the same id."""
-    data = {"project": project.id, "owner": project.owner, "created": project.created_at}
-    return json.dumps(data).encode()
+    return {"project": project.id, "owner": project.owner, "created": project.created_at}
 
 
 def serve_preview_hosts(
@@ -202,9 +201,9 @@ def serve_preview_hosts(
 
     preview: Handler = shown if limits is None else rate_limited(shown, limits, ["previews"])
 
-    async def served(request: Request, /) -> Response:
+    def served(request: Request, /) -> Answering:
         is_preview = pattern.fullmatch(request.host) is not None
-        return await (preview if is_preview else handler)(request)
+        return (preview if is_preview else handler)(request)
 
     return served
 

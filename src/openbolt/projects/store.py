@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-import json
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import suppress
 from typing import Any
@@ -27,6 +26,7 @@ from openbolt.errors import (
     PreconditionFailedError,
 )
 from openbolt.heads import Head, HeadStore, ObjectHeads, move_head
+from openbolt.jsons import json_bytes, parse_json
 from openbolt.protocols import Clock, KeyValueStore, ObjectStore, OpenedObject
 
 __all__ = ["Commit", "FileEntry", "Manifest", "Project", "ProjectStore"]
@@ -82,7 +82,7 @@ class Manifest:
     @classmethod
     def from_bytes(cls, raw: bytes) -> Manifest:
         """The manifest that `to_bytes` wrote."""
-        data = json.loads(raw)
+        data = parse_json(raw)
         files = tuple(FileEntry(*row) for row in data["files"])
         return cls(data["number"], data["parent"], data["createdAt"], data["note"], files)
 
@@ -128,7 +128,7 @@ class Project:
     @classmethod
     def from_bytes(cls, raw: bytes, head: Head | None = None) -> Project:
         """The head that `to_bytes` wrote."""
-        d = json.loads(raw)
+        d = parse_json(raw)
         return cls(
             d["id"], d["owner"], d["title"], d["createdAt"], d["updatedAt"], d["manifest"],
             d["number"], head,
@@ -391,8 +391,5 @@ def _owner_key(owner: str, project_id: str) -> str:
     return f"user:{owner}/project/{project_id}"
 
 
-_to_json = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), sort_keys=True).encode
-
-
 def _dump(data: Mapping[str, Any]) -> bytes:
-    return _to_json(data).encode("utf-8", "surrogatepass")
+    return json_bytes(data, errors="surrogatepass", sort_keys=True)

@@ -6,7 +6,6 @@ to 500 characters and without the key; the public message is ours. Source: the A
 
 from __future__ import annotations
 
-import json
 from email.utils import parsedate_to_datetime
 from math import isfinite
 from typing import cast
@@ -19,6 +18,7 @@ from openbolt.errors import (
     UpstreamTimeoutError,
 )
 from openbolt.http import Headers
+from openbolt.jsons import parse_json
 
 __all__ = [
     "MAX_DETAIL",
@@ -175,7 +175,7 @@ def _seconds(value: str | None) -> float | None:
 def _error_of(body: bytes) -> tuple[str, str]:
     text = body.decode("utf-8", "replace").strip()
     try:
-        parsed: object = json.loads(text)
+        parsed: object = parse_json(text)
     except (ValueError, RecursionError):
         return "", text
     error = cast("dict[str, object]", parsed).get("error") if isinstance(parsed, dict) else None

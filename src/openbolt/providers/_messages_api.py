@@ -6,6 +6,8 @@ to `ReplyDecoder`. Source: https://docs.anthropic.com/en/api/messages-streaming.
 
 from __future__ import annotations
 
+import re
+
 from openbolt.errors import InvalidRequestError
 from openbolt.model import (
     ContentBlock,
@@ -32,6 +34,8 @@ __all__ = [
 # The last version of the API in which a request may name a temperature: 2026-10-21 answers 400 to
 # it. Source: https://platform.claude.com/docs/en/api/versioning.
 TEMPERATURE_VERSION = "2023-06-01"
+
+_VISIBLE = re.compile(r"[!-~]+")
 
 
 def build_body(request: ModelRequest, /) -> dict[str, object]:
@@ -94,7 +98,7 @@ def check_key(api_key: str, /) -> str:
     """
     if not api_key:
         raise InvalidRequestError("The API key is empty.", field="apiKey")
-    if not all("!" <= character <= "~" for character in api_key):
+    if _VISIBLE.fullmatch(api_key) is None:
         raise InvalidRequestError("The API key holds characters that no key has.", field="apiKey")
     return api_key
 

@@ -2,17 +2,18 @@
 
 Law: pure, and for every split of the same bytes the same events, with neighboring deltas merged
 and `StillAlive` left aside. This is where the CPU time of a streamed token goes, so frames of text
-take a short way: one regular expression over the whole read, no JSON tree. It matches only what
-the long way would read to the same text; a property test holds the two against each other.
+and frames that say no more than their type take a short way: one regular expression, no JSON tree.
+It matches only what the long way would read to the same; a property test holds the two against
+each other.
 """
 
 from __future__ import annotations
 
-import json
 import re
-from typing import Any, cast, get_args
+from typing import Any, Final, get_args
 
 from openbolt.errors import UpstreamError
+from openbolt.jsons import parse_json
 from openbolt.model import (
     ModelEvent,
     ModelUsage,
@@ -33,21 +34,46 @@ from openbolt.providers._sse import MAX_EVENT_BYTES, SSEDecoder, data_of
 
 __all__ = ["ReplyDecoder", "well_formed"]
 
-_REASONS = frozenset(get_args(StopReason)) - {"unknown"}
+_REASONS: Final[dict[str, StopReason]] = {
+    reason: reason for reason in get_args(StopReason) if reason != "unknown"
+}
 
-# The inside of a JSON string, and one frame that carries a text delta and nothing else.
+# The inside of a JSON string; without \u, which may be half of a character.
+_PLAIN = r'[^"\\\x00-\x1f]*+(?:\\["\\/bfnrt][^"\\\x00-\x1f]*+)*+'
 _INSIDE = r'[^"\\\x00-\x1f]*+(?:\\(?:["\\/bfnrt]|u[0-9a-fA-F]{4})[^"\\\x00-\x1f]*+)*+'
-_STRING = re.compile(_INSIDE.encode())
-_TEXT_FRAME = re.compile(
-    r"(?:event: ?content_block_delta\n)?"
-    r'data: ?\{"type": ?"content_block_delta", ?"index": ?(?:0|[1-9][0-9]{0,5}), ?'
-    r'"delta": ?\{"type": ?"text_delta", ?"text": ?"'
-    rf'({_INSIDE})"\}} *\}} *\n\n'
-)
-# How such a frame ends, as servers write it.
-_TAIL = b'"}}\n\n'
+_INDEX = r'"index": ?(?:0|[1-9][0-9]{0,5})'
 
-_ALIVE = StillAlive()
+
+def _text_frame(inside: str) -> str:
+    """A frame that carries a text delta and nothing else."""
+    # Its two beginnings are spelled out: so a search can skip to an "e" or a "d".
+    return (
+        r"(?:event: ?content_block_delta\ndata|data)"
+        rf': ?\{{"type": ?"content_block_delta", ?{_INDEX}, ?'
+        r'"delta": ?\{"type": ?"text_delta", ?"text": ?"'
+        rf'({inside})"\}} *\}} *\n\n'
+    )
+
+
+_TEXT_FRAME = re.compile(_text_frame(_INSIDE))
+# One such frame in a read of its own, the way a live stream comes.
+_TEXT_READ = re.compile(_text_frame(_PLAIN).encode())
+# Frames that say no more than what they are; a block of text begins empty.
+_BARE_FRAME = re.compile(
+    r'(?:event:[^\n]*\n)?data: ?\{"type": ?"(?:'
+    rf'(ping|message_stop)"|(content_block_stop)", ?{_INDEX}|'
+    rf'(content_block_start)", ?{_INDEX}, ?"content_block": ?\{{"type": ?"text", ?"text": ?""\}}'
+    r") *\}"
+)
+
+_ALIVE: Final = StillAlive()
+_COUNTS: Final = (
+    "input_tokens",
+    "output_tokens",
+    "cache_read_input_tokens",
+    "cache_creation_input_tokens",
+)
+_NO_COUNTS: Final = [None] * len(_COUNTS)
 
 # What the first line of an event stream begins with.
 _FIELDS = ("event:", "data:", "id:", "retry:", ":")
@@ -96,8 +122,9 @@ class ReplyDecoder:
         self._secret = secret
         self._own_key = own_key
         self._quick = quick
+        self._longest_read = max_event_bytes + 2
+        self._ready = False  # The next byte begins a frame, and nothing is held back.
         self._head = b""
-        self._prefix = b""
         self._events: list[ModelEvent] = []
         self._run: list[str] = []
         self._half = ""
@@ -120,19 +147,14 @@ class ReplyDecoder:
             raise self.failure
         if self.stopped:
             return []
-        prefix = self._prefix
-        if (
-            prefix
-            and data.startswith(prefix)
-            and data.endswith(_TAIL)
-            and self._sse.takes_whole(len(data))
-        ):
-            start, end = len(prefix), len(data) - len(_TAIL)
-            is_plain = not self._half and data.find(b"\\u", start, end) < 0
-            if start < end and is_plain and _STRING.fullmatch(data, start, end):
-                return [TextDelta(_unescaped(data[start:end].decode("utf-8", "replace")))]
+        if self._ready and len(data) <= self._longest_read:
+            frame = _TEXT_READ.fullmatch(data)
+            if frame is not None and (text := frame[1]):
+                self._read_any = True
+                return [TextDelta(_unescaped(text.decode("utf-8", "replace")))]
         if not self._read_any and len(self._head) < _HEAD:
             self._head += data[:_HEAD]
+        self._ready = False
         try:
             text = self._sse.feed(data)
             if not text:
@@ -142,6 +164,7 @@ class ReplyDecoder:
             error.detail = redacted(error.detail or "", self._secret)
             self.failure = error
         self._flush(more=True)
+        self._ready = self._quick and not self._half and self._sse.is_between_frames
         events, self._events = self._events, []
         if self.failure is not None and not events:
             raise self.failure
@@ -169,11 +192,8 @@ class ReplyDecoder:
         between = parts[::2]
         if not any(between):
             self._text_frames(parts[1::2])
-            if len(parts) == 3 and text.endswith(_TAIL.decode()):
-                # One frame in one read, the way a live stream comes: the next will look like it.
-                self._prefix = text[: len(text) - len(parts[1]) - len(_TAIL)].encode()
             return
-        if not all(not part or part.endswith("\n\n") for part in between):
+        if [part for part in between if part and not part.endswith("\n\n")]:
             self._frames(text)
             return
         at = 0
@@ -190,12 +210,11 @@ class ReplyDecoder:
         if not literals:
             return
         text = "".join(literals)
-        if "\\" in text:
-            if "\\u" in text:
-                # Literal by literal: a backslash at the end of one escapes nothing in the next.
-                text = "".join([_unescaped(literal) for literal in literals])
-            else:
-                text = _unescaped(text)
+        if "\\u" in text:
+            # Literal by literal: a backslash at the end of one escapes nothing in the next.
+            text = "".join([_unescaped(literal) for literal in literals])
+        else:
+            text = _unescaped(text)
         self._read_any = True
         self._say(text, thinking=False)
 
@@ -226,18 +245,30 @@ class ReplyDecoder:
             self._events.append(ThinkingDelta(text) if self._thinking_run else TextDelta(text))
 
     def _emit(self, event: ModelEvent) -> None:
-        self._flush()
+        if self._run or self._half:
+            self._flush()
         self._events.append(event)
 
     def _frames(self, text: str) -> None:
         for frame in text.split("\n\n"):
-            name, data = data_of(frame) if frame else ("", None)
-            if data is None:
+            if not frame:
                 continue
-            self._event(_json_of(data), name)
+            if self._quick and (bare := _BARE_FRAME.fullmatch(frame)) is not None:
+                self._bare(bare[bare.lastindex or 0])
+            else:
+                name, data = data_of(frame)
+                if data is None:
+                    continue
+                self._event(_json_of(data), name)
             self._read_any = True
             if self.stopped:
                 return
+
+    def _bare(self, kind: str) -> None:
+        if kind == "message_stop":
+            self._stop()
+        elif kind != "ping":
+            self._close()
 
     def _event(self, event: dict[str, Any], name: str) -> None:
         match event.get("type", name):
@@ -308,27 +339,20 @@ class ReplyDecoder:
             self._block = None
 
     def _usage(self, holder: dict[str, Any]) -> None:
-        counts = _object(holder, "usage")
-        usage = ModelUsage(
-            input_tokens=_count(counts, "input_tokens"),
-            output_tokens=_count(counts, "output_tokens"),
-            cache_read_tokens=_count(counts, "cache_read_input_tokens"),
-            cache_write_tokens=_count(counts, "cache_creation_input_tokens"),
-        )
-        if usage != ModelUsage():
-            self._emit(UsageReported(usage))
+        said = _object(holder, "usage")
+        # Not isinstance: JSON's true is no count.
+        counts = [n if type(n := said.get(name)) is int else None for name in _COUNTS]
+        if counts != _NO_COUNTS:
+            self._emit(UsageReported(ModelUsage(*counts)))
 
     def _stop(self) -> None:
         self._close()
         raw = self._reason or ""
-        known = raw in _REASONS
-        self._emit(
-            ReplyStopped(
-                cast("StopReason", raw) if known else "unknown",
-                raw_reason="" if known else raw,
-                stop_sequence=self._stop_sequence,
-            )
-        )
+        reason = _REASONS.get(raw)
+        if reason is None:
+            self._emit(ReplyStopped("unknown", raw, self._stop_sequence))
+        else:
+            self._emit(ReplyStopped(reason, "", self._stop_sequence))
         self.stopped = True
 
 
@@ -348,31 +372,33 @@ class _Thinking:
 
 def _unescaped(inside: str) -> str:
     """What a JSON string says, from its text between the quotes."""
-    escapes = inside.count("\\")
-    if escapes == inside.count("\\n"):  # none, or line ends only, as most of code has
-        return inside.replace("\\n", "\n") if escapes else inside
-    unescaped: str = json.loads(f'"{inside}"')
+    if "\\" not in inside:
+        return inside
+    text = inside.replace("\\n", "\n")
+    if "\\" not in text:  # Line ends were all, as in most of code.
+        return text
+    unescaped: str = parse_json(f'"{inside}"')
     return unescaped
 
 
 def _json_of(data: str) -> dict[str, Any]:
     try:
-        parsed: object = json.loads(data)
+        event: dict[str, Any] | None = parse_json(data)
     except (ValueError, RecursionError):
-        parsed = None
-    if not isinstance(parsed, dict):
+        event = None
+    if type(event) is not dict:
         raise unreadable(f"an event isn't a JSON object: {data}")
-    return cast("dict[str, Any]", parsed)
+    return event
 
 
 def _object(holder: dict[str, Any], name: str) -> dict[str, Any]:
     """A member that is an object; an absent or null one is empty."""
-    value: object = holder.get(name)
+    value: dict[str, Any] | None = holder.get(name)
     if value is None:
         return {}
-    if not isinstance(value, dict):
+    if type(value) is not dict:
         raise unreadable(f"{name} isn't an object: {value!r}")
-    return cast("dict[str, Any]", value)
+    return value
 
 
 def _string(holder: dict[str, Any], name: str) -> str:
@@ -385,11 +411,6 @@ def _said(holder: dict[str, Any], name: str) -> str:
     value: object = holder.get(name)
     if value is None:
         return ""
-    if not isinstance(value, str):
+    if type(value) is not str:
         raise unreadable(f"{name} isn't a string: {value!r}")
     return value
-
-
-def _count(holder: dict[str, Any], name: str) -> int | None:
-    value: object = holder.get(name)
-    return value if isinstance(value, int) and not isinstance(value, bool) else None

@@ -6,12 +6,16 @@ between two blank lines. Source: the HTML standard, section 9.2.6, "Interpreting
 
 from __future__ import annotations
 
+import re
+
 from openbolt.errors import UpstreamError
 
 __all__ = ["MAX_EVENT_BYTES", "SSEDecoder", "data_of"]
 
 MAX_EVENT_BYTES = 8 * 1024 * 1024
 _BOM = b"\xef\xbb\xbf"
+# A frame as servers write it: one line of data, and perhaps its name before that.
+_USUAL = re.compile(r"(?:event: ?([^\n]*)\n)?data: ?([^\n]*)")
 
 
 class SSEDecoder:
@@ -27,9 +31,10 @@ class SSEDecoder:
         self._at_start = True
         self._after_cr = False
 
-    def takes_whole(self, size: int) -> bool:
-        """The next byte begins a frame, and one of ``size`` bytes is not over the limit."""
-        return not (self._pending or self._at_start or self._after_cr) and size - 2 <= self._max
+    @property
+    def is_between_frames(self) -> bool:
+        """The next byte begins a frame."""
+        return not (self._pending or self._at_start or self._after_cr)
 
     def feed(self, data: bytes) -> str:
         """The frames that ``data`` completes, with LF line ends, each closed by its blank line.
@@ -96,6 +101,8 @@ class SSEDecoder:
 
 def data_of(frame: str, /) -> tuple[str, str | None]:
     """A frame's event name (empty where it has none) and its data (None where it has none)."""
+    if usual := _USUAL.fullmatch(frame):
+        return usual[1] or "", usual[2]
     name = ""
     lines: list[str] = []
     for line in frame.split("\n"):

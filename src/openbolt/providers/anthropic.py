@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import asyncio
 import importlib.util
-from collections.abc import AsyncGenerator, AsyncIterator, Sequence
-from contextlib import AbstractAsyncContextManager, AsyncExitStack, aclosing, asynccontextmanager
-from typing import TYPE_CHECKING, Any
+from collections.abc import AsyncIterable, AsyncIterator, Sequence
+from contextlib import AbstractAsyncContextManager, AsyncExitStack
+from functools import partial
+from typing import TYPE_CHECKING, Any, cast
 
 from openbolt.errors import OpenBoltError, UpstreamError
 from openbolt.http import Headers
@@ -26,7 +27,7 @@ from openbolt.providers._failures import (
     timed_out,
 )
 from openbolt.providers._sse import MAX_EVENT_BYTES
-from openbolt.providers._stream import batches
+from openbolt.providers._stream import Batches, ModelCall
 
 if TYPE_CHECKING:
     import httpx2
@@ -104,30 +105,34 @@ class AnthropicProvider:
             InvalidRequestError: The request or its key can't be sent.
             UpstreamError: Refused, unreachable, or no event stream.
         """
-        return self._stream(request)
+        return ModelCall(self._open, request)
 
-    @asynccontextmanager
-    async def _stream(
+    async def _open(
         self, request: ModelRequest
-    ) -> AsyncGenerator[AsyncIterator[Sequence[ModelEvent]], None]:
-        client = await self._ready()
+    ) -> tuple[Batches, AbstractAsyncContextManager[object]]:
+        client = self._client or await self._ready()
         key, own_key = self._api_key, request.api_key is not None
         if request.api_key is not None:
             key = api.check_key(request.api_key)
             client = client.with_options(api_key=key)
         body = _arguments(api.build_body(request), key)
-        async with AsyncExitStack() as stack:
-            create: Any = client.messages.with_streaming_response.create
-            try:
-                response: AsyncAPIResponse[Any] = await stack.enter_async_context(create(**body))
-            except Exception as error:
-                failure = _refusal(error, key, own_key)
-                raise failure from _shown(error, key)
-            decoder = api.ReplyDecoder(
-                max_event_bytes=self._max_event_bytes, secret=key, own_key=own_key
-            )
-            reads = await stack.enter_async_context(aclosing(_reads(response, key)))
-            yield await stack.enter_async_context(aclosing(batches(reads, decoder)))
+        create: Any = client.messages.with_streaming_response.create
+        try:
+            calling = create(**body)
+            response: AsyncAPIResponse[Any] = await calling.__aenter__()
+        except Exception as error:
+            failure = _refusal(error, key, own_key)
+            raise failure from _shown(error, key)
+        held = AsyncExitStack()
+        held.push_async_exit(calling)
+        reads = _reads(response)
+        close = getattr(reads, "aclose", None)
+        if close is not None:
+            held.push_async_callback(close)
+        decoder = api.ReplyDecoder(
+            max_event_bytes=self._max_event_bytes, secret=key, own_key=own_key
+        )
+        return Batches(reads, decoder, partial(_meaning, key)), held
 
     async def _ready(self) -> AsyncAnthropic:
         if self._client is not None:
@@ -175,6 +180,8 @@ class AnthropicProvider:
 
     async def _limit_wait(self, response: httpx2.Response) -> None:
         """Keep the SDK from sleeping for as long as an upstream names."""
+        if response.is_success:
+            return
         wait = retry_after_of(Headers(response.headers.multi_items()))
         if wait is not None and wait > self._max_retry_wait:
             response.headers["x-should-retry"] = "false"
@@ -220,16 +227,26 @@ def _refusal(error: Exception, key: str | None, own_key: bool) -> OpenBoltError:
     return UpstreamError("The model provider can't be called.", detail=said)
 
 
-async def _reads(response: AsyncAPIResponse[Any], key: str | None) -> AsyncGenerator[bytes, None]:
+def _reads(response: AsyncAPIResponse[Any]) -> AsyncIterator[bytes]:
+    """The reply's bytes; where nothing has to be decoded, without the three iterators in between.
+
+    Each of them would be walked through at every wake.
+    """
+    answer = response.http_response
+    if answer.headers.get("content-encoding", "identity") == "identity":
+        return aiter(cast("AsyncIterable[bytes]", answer.stream))
+    return aiter(response.iter_bytes())
+
+
+def _meaning(key: str | None, error: Exception) -> UpstreamError | None:
+    """What an exception of the transport means in mid-reply."""
     import httpx2
 
-    try:
-        async for data in response.iter_bytes():
-            yield data
-    except httpx2.TimeoutException as error:
-        raise timed_out(redacted(_chain(error), key)) from error
-    except httpx2.HTTPError as error:
-        raise broken_off(redacted(_chain(error), key)) from error
+    if isinstance(error, httpx2.TimeoutException):
+        return timed_out(redacted(_chain(error), key))
+    if isinstance(error, httpx2.HTTPError):
+        return broken_off(redacted(_chain(error), key))
+    return None
 
 
 def _chain(error: BaseException) -> str:

@@ -6,15 +6,15 @@ Law: no HTTP library and no environment; the key stands in one header field and 
 
 from __future__ import annotations
 
-import json
-from collections.abc import AsyncGenerator, AsyncIterator, Sequence
-from contextlib import AbstractAsyncContextManager, AsyncExitStack, aclosing, asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import AbstractAsyncContextManager, AsyncExitStack
 
 from attrs import field, frozen
 
 from openbolt.clock import SystemClock, SystemTokens
 from openbolt.errors import UpstreamError, UpstreamRateLimitedError, UpstreamTimeoutError
 from openbolt.http import Headers
+from openbolt.jsons import json_bytes
 from openbolt.model import ModelEvent, ModelRequest
 from openbolt.protocols import (
     Clock,
@@ -33,15 +33,13 @@ from openbolt.providers._failures import (
     unreadable,
 )
 from openbolt.providers._sse import MAX_EVENT_BYTES
-from openbolt.providers._stream import batches
+from openbolt.providers._stream import Batches, ModelCall
 from openbolt.retries import full_jitter
 
 __all__ = ["MessagesProvider"]
 
 # Of a refusal's body, in bytes: enough for any message.
 _MAX_REFUSAL = 64 * 1024
-
-_to_json = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 
 
 @frozen
@@ -82,73 +80,72 @@ class MessagesProvider:
             InvalidRequestError: The request or its key can't be sent.
             UpstreamError: Refused, unreachable, or no event stream.
         """
-        return self._stream(request)
+        return ModelCall(self._open, request)
 
-    @asynccontextmanager
-    async def _stream(
+    async def _open(
         self, request: ModelRequest
-    ) -> AsyncGenerator[AsyncIterator[Sequence[ModelEvent]], None]:
+    ) -> tuple[Batches, AbstractAsyncContextManager[object]]:
+        """Send, and again with full jitter after a refusal that may pass: nothing has come yet."""
         # An own key that is empty doesn't stand for none, and still less for the operator's.
         key = self.api_key if request.api_key is None else api.check_key(request.api_key)
         own_key = request.api_key is not None
         outbound = self._outbound(request, key)
-        async with AsyncExitStack() as stack:
-            response = await self._answered(outbound, stack, key, own_key)
-            decoder = api.ReplyDecoder(
-                max_event_bytes=self.max_event_bytes, secret=key, own_key=own_key
-            )
-            reads = await stack.enter_async_context(aclosing(_reads(response.body, key)))
-            yield await stack.enter_async_context(aclosing(batches(reads, decoder)))
-
-    def _outbound(self, request: ModelRequest, key: str | None) -> OutboundRequest:
-        body = _to_json(api.build_body(request))
-        version = self.version if request.temperature is None else api.TEMPERATURE_VERSION
-        return OutboundRequest(
-            "POST",
-            f"{self.base_url.rstrip('/')}/v1/messages",
-            Headers.of(api.headers(key, version)),
-            body.encode("utf-8", "replace"),
-            self.timeouts,
+        decoder = api.ReplyDecoder(
+            max_event_bytes=self.max_event_bytes, secret=key, own_key=own_key
         )
-
-    async def _answered(
-        self, outbound: OutboundRequest, stack: AsyncExitStack, key: str | None, own_key: bool
-    ) -> OutboundResponse:
-        """Send, and again with full jitter after a refusal that may pass: nothing has come yet."""
         attempt = 0
         while True:
             attempt += 1
             try:
-                return await self._attempt(outbound, stack, key, own_key)
+                response, held = await self._attempt(outbound, key, own_key)
             except UpstreamError as error:
-                wait = full_jitter(self.tokens, attempt)
-                if isinstance(error, UpstreamRateLimitedError):
-                    wait = max(wait, error.retry_after or 0.0)
-                if not error.retryable or attempt > self.max_retries or wait > self.max_retry_wait:
-                    raise
+                wait = self._pause(error, attempt)
+            else:
+                return Batches(response.body, decoder, _broken(key)), held
             await self.clock.sleep(wait)
 
+    def _outbound(self, request: ModelRequest, key: str | None) -> OutboundRequest:
+        body = json_bytes(api.build_body(request), errors="replace")
+        version = self.version if request.temperature is None else api.TEMPERATURE_VERSION
+        return OutboundRequest(
+            "POST",
+            f"{self.base_url.rstrip('/')}/v1/messages",
+            Headers.lowered(tuple(api.headers(key, version).items())),
+            body,
+            self.timeouts,
+        )
+
+    def _pause(self, error: UpstreamError, attempt: int) -> float:
+        """Seconds to wait before the next attempt; raises the error where there is none."""
+        wait = full_jitter(self.tokens, attempt)
+        if isinstance(error, UpstreamRateLimitedError):
+            wait = max(wait, error.retry_after or 0.0)
+        if not error.retryable or attempt > self.max_retries or wait > self.max_retry_wait:
+            raise error
+        return wait
+
     async def _attempt(
-        self, outbound: OutboundRequest, stack: AsyncExitStack, key: str | None, own_key: bool
-    ) -> OutboundResponse:
-        """Send once: a response whose reply can be read is held open by ``stack``."""
-        async with AsyncExitStack() as attempt:
-            try:
-                response = await attempt.enter_async_context(self.sender.send(outbound))
-            except UpstreamTimeoutError as error:
-                raise timed_out(redacted(str(error), key)) from error
-            except UpstreamError as error:
-                raise refused_connection(redacted(str(error), key)) from error
-            if response.status != 200:
-                body = await _beginning(response.body)
-                raise api.status_failure(
-                    response.status, response.headers, body, secret=key, own_key=own_key
-                )
-            coding = response.headers.get("content-encoding", "identity")
-            if coding != "identity":
+        self, outbound: OutboundRequest, key: str | None, own_key: bool
+    ) -> tuple[OutboundResponse, AbstractAsyncContextManager[object]]:
+        """Send once: a response whose reply can be read, and its context, which is left open."""
+        sending = self.sender.send(outbound)
+        try:
+            response = await sending.__aenter__()
+        except UpstreamTimeoutError as error:
+            raise timed_out(redacted(str(error), key)) from error
+        except UpstreamError as error:
+            raise refused_connection(redacted(str(error), key)) from error
+        coding = response.headers.get("content-encoding", "identity")
+        if response.status == 200 and coding == "identity":
+            return response, sending
+        async with AsyncExitStack() as stack:
+            stack.push_async_exit(sending)
+            if response.status == 200:
                 raise unreadable(redacted(f"its content coding is {coding}", key))
-            await stack.enter_async_context(attempt.pop_all())
-        return response
+            body = await _beginning(response.body)
+            raise api.status_failure(
+                response.status, response.headers, body, secret=key, own_key=own_key
+            )
 
 
 async def _beginning(body: AsyncIterator[bytes]) -> bytes:
@@ -165,11 +162,14 @@ async def _beginning(body: AsyncIterator[bytes]) -> bytes:
     return b"".join(parts)[:_MAX_REFUSAL]
 
 
-async def _reads(body: AsyncIterator[bytes], key: str | None) -> AsyncGenerator[bytes, None]:
-    try:
-        async for data in body:
-            yield data
-    except UpstreamTimeoutError as error:
-        raise timed_out(redacted(str(error), key)) from error
-    except UpstreamError as error:
-        raise broken_off(redacted(str(error), key)) from error
+def _broken(key: str | None) -> Callable[[Exception], UpstreamError | None]:
+    """What an error of the sender means in mid-reply."""
+
+    def meaning(error: Exception) -> UpstreamError | None:
+        if isinstance(error, UpstreamTimeoutError):
+            return timed_out(redacted(str(error), key))
+        if isinstance(error, UpstreamError):
+            return broken_off(redacted(str(error), key))
+        return None
+
+    return meaning

@@ -15,7 +15,7 @@ from attrs import evolve, frozen
 from openbolt.access import with_principal
 from openbolt.errors import UnauthenticatedError
 from openbolt.guards import answer_errors
-from openbolt.http import Handler, Headers, Principal, Request, Response
+from openbolt.http import Answering, Handler, Headers, Principal, Request, Response
 from openbolt.protocols import Authenticator
 from openbolt.proxy.app_tokens import APP_TOKEN_PREFIX, AppTokens
 from openbolt.routing import Route, Router
@@ -76,9 +76,7 @@ def serve_apps(
     """
     apps = answer_errors(with_principal(Router(tuple(routes)), authenticator))
 
-    async def served(request: Request, /) -> Response:
-        if not request.path.startswith(_BELOW):
-            return await handler(request)
+    async def gateway(request: Request, /) -> Response:
         if request.method == "OPTIONS" and (preflight := _preflight(request)) is not None:
             return preflight
         request = _with_bearer(request)
@@ -86,6 +84,9 @@ def serve_apps(
             return await handler(request)
         response = await apps(request)
         return response.with_headers(_ANY_ORIGIN)
+
+    def served(request: Request, /) -> Answering:
+        return (gateway if request.path.startswith(_BELOW) else handler)(request)
 
     return served
 

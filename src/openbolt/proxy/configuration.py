@@ -6,7 +6,6 @@ the place where it stands.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from typing import Any, cast
 
@@ -15,6 +14,7 @@ import attrs
 from openbolt.bodies import camel_case, structure
 from openbolt.errors import ConfigurationError, InvalidRequestError
 from openbolt.hidden import Hidden
+from openbolt.jsons import parse_json
 from openbolt.proxy.upstreams import (
     CacheRules,
     Injection,
@@ -40,7 +40,7 @@ def upstreams_from(text: str, /) -> tuple[Upstream, ...]:
     if not text.strip():
         return ()
     try:
-        data: object = json.loads(text)
+        data: object = parse_json(text)
     except (ValueError, RecursionError) as exc:
         raise ConfigurationError(
             f"upstreams must be JSON ({exc}); set OPENBOLT_UPSTREAMS.", setting="upstreams"
@@ -124,7 +124,7 @@ def _secrets_from(text: str | None) -> Mapping[str, Hidden]:
         setting="upstream_secrets",
     )
     try:
-        data: object = json.loads(text)
+        data: object = parse_json(text)
     except (ValueError, RecursionError):
         raise wrong from None
     if not isinstance(data, dict):

@@ -6,13 +6,13 @@ off before it had, what was received is estimated, and never as nothing.
 
 from __future__ import annotations
 
-import json
 from decimal import Decimal
 from typing import Any, cast
 
 from attrs import field, frozen
 
 from openbolt.costs import PriceTable, Usage
+from openbolt.jsons import parse_json
 
 __all__ = ["Metered", "StreamMeter", "metered_whole"]
 
@@ -156,7 +156,7 @@ def _count(value: object) -> int | None:
 
 def _object_of(text: bytes) -> dict[str, Any]:
     try:
-        value: object = json.loads(text)
+        value: object = parse_json(text)
     except (ValueError, RecursionError):
         return {}
     return cast("dict[str, Any]", value) if isinstance(value, dict) else {}

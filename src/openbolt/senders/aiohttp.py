@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import asyncio
 import ssl
-from collections.abc import AsyncGenerator, AsyncIterable
-from contextlib import AbstractAsyncContextManager, aclosing, asynccontextmanager, suppress
+from collections.abc import AsyncGenerator, AsyncIterable, Callable
+from contextlib import AbstractAsyncContextManager, suppress
+from types import TracebackType
 
 import aiohttp
 from aiohttp.connector import Connection
@@ -67,51 +68,9 @@ class AiohttpSender:
 
     def send(self, request: OutboundRequest, /) -> AbstractAsyncContextManager[OutboundResponse]:
         """Send; see `HttpSender.send`."""
-        return self._send(request)
-
-    @asynccontextmanager
-    async def _send(self, request: OutboundRequest) -> AsyncGenerator[OutboundResponse, None]:
-        url = _url(request.url)
-        fields = CIMultiDict(request.headers.items)
-        fields.setdefault("accept-encoding", "identity")
-        server_name: str | None = None
-        if request.connect_to is not None:
-            fields.setdefault("host", url.raw_authority)
-            server_name = url.raw_host if url.scheme == "https" else None
-            url = url.with_host(request.connect_to)
-        session = self._session(pinned=request.connect_to is not None)
-        limits = request.timeouts
-        try:
-            async with asyncio.timeout(None) as head:
-                response = await session.request(
-                    request.method,
-                    url,
-                    headers=fields,
-                    data=_upload(request, fields, _HeadLimit(head, limits)),
-                    skip_auto_headers=_AUTOMATIC,
-                    allow_redirects=False,
-                    auto_decompress=False,
-                    server_hostname=server_name,
-                    timeout=aiohttp.ClientTimeout(
-                        total=None, connect=limits.connect, sock_read=limits.first_byte
-                    ),
-                )
-        except TimeoutError as error:
-            sent = not isinstance(error, aiohttp.ConnectionTimeoutError)
-            raise timed_out(request.url, error, sent=sent) from error
-        except aiohttp.ClientConnectorError as error:
-            raise unreachable(request.url, error) from error
-        except (aiohttp.ClientError, OSError) as error:
-            raise cut_off(request.url, error) from error
-        except ValueError as error:
-            raise InvalidRequestError("The request can't be written as HTTP.") from error
-        try:
-            if limits.idle != limits.first_byte:
-                _limit_reads(response, limits.idle)
-            async with aclosing(_reads(response, request.url)) as body:
-                yield OutboundResponse(response.status, _headers(response), body)
-        finally:
-            response.release()
+        # A session opened here adds no field by itself; one that was handed in has to be told.
+        skipped = None if self._given is None else _AUTOMATIC
+        return _Exchange(request, self._session, skipped)
 
     def _session(self, *, pinned: bool) -> aiohttp.ClientSession:
         if self._given is not None:
@@ -139,8 +98,141 @@ class AiohttpSender:
             connector=connector,
             cookie_jar=aiohttp.DummyCookieJar(),
             response_class=_SentOnce,
+            skip_auto_headers=_AUTOMATIC,
             trust_env=False,
         )
+
+
+class _Exchange:
+    """One call: answered once it is entered; left, its connection goes back whole or is closed."""
+
+    def __init__(
+        self,
+        request: OutboundRequest,
+        open_session: Callable[..., aiohttp.ClientSession],
+        skipped: tuple[str, ...] | None,
+    ) -> None:
+        self._request = request
+        self._open_session = open_session
+        self._skipped = skipped
+        self._body: _Body | None = None
+
+    async def __aenter__(self) -> OutboundResponse:
+        request = self._request
+        try:
+            response = await self._answer()
+        except TimeoutError as error:
+            sent = not isinstance(error, aiohttp.ConnectionTimeoutError)
+            raise timed_out(request.url, error, sent=sent) from error
+        except aiohttp.ClientConnectorError as error:
+            raise unreachable(request.url, error) from error
+        except (aiohttp.ClientError, OSError) as error:
+            raise cut_off(request.url, error) from error
+        except ValueError as error:
+            raise InvalidRequestError("The request can't be written as HTTP.") from error
+        self._body = _Body(response, request.url, request.timeouts.idle)
+        return OutboundResponse(response.status, _headers(response), self._body)
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        body, self._body = self._body, None
+        if body is not None:
+            body.close()
+
+    async def _answer(self) -> aiohttp.ClientResponse:
+        """Send; the answer's head has come."""
+        request = self._request
+        limits = request.timeouts
+        url = _url(request.url)
+        fields = CIMultiDict(request.headers.items)
+        fields.setdefault("accept-encoding", "identity")
+        server_name: str | None = None
+        if request.connect_to is not None:
+            fields.setdefault("host", url.raw_authority)
+            server_name = url.raw_host if url.scheme == "https" else None
+            url = url.with_host(request.connect_to)
+        session = self._open_session(pinned=request.connect_to is not None)
+        seconds = _head_limit(limits)
+        body = request.body
+        at_once = isinstance(body, bytes) and len(body) <= _AT_ONCE
+        # aiohttp's own limit is for each read: a head in drips would never run into it.
+        async with asyncio.timeout(seconds if at_once else None) as head:
+            return await session.request(
+                request.method,
+                url,
+                headers=fields,
+                data=(body or None) if at_once else _upload(body, fields, head, seconds),
+                skip_auto_headers=self._skipped,
+                allow_redirects=False,
+                auto_decompress=False,
+                server_hostname=server_name,
+                timeout=aiohttp.ClientTimeout(
+                    total=None, connect=limits.connect, sock_read=limits.first_byte
+                ),
+            )
+
+
+class _Body:
+    """An answer's bytes as they come; a read that waits for longer than ``idle`` fails.
+
+    There is one timer, which looks at its end for how long a read has waited. aiohttp's own limit
+    makes a new one for each piece that comes.
+    """
+
+    def __init__(self, response: aiohttp.ClientResponse, url: str, idle: float | None) -> None:
+        self._response = response
+        self._content = response.content
+        self._read = response.content.readany
+        self._url = url
+        self._loop = asyncio.get_running_loop()
+        self._now = self._loop.time
+        self._began: float | None = None  # the read that waits
+        self._size = 0  # of what had come by then
+        self._timer: asyncio.TimerHandle | None = None
+        connection = response.connection
+        if connection is not None and connection.protocol is not None:  # not whole yet
+            connection.protocol.read_timeout = None
+            connection.protocol.start_timeout()
+            if idle is not None:
+                self._timer = self._loop.call_later(idle, self._look, idle)
+
+    def __aiter__(self) -> _Body:
+        return self
+
+    async def __anext__(self) -> bytes:
+        self._began = self._now()
+        self._size = self._content.total_bytes
+        try:
+            data = await self._read()
+        except TimeoutError as error:
+            raise timed_out(self._url, error, sent=True) from error
+        except (aiohttp.ClientError, OSError) as error:
+            raise cut_off(self._url, error) from error
+        self._began = None
+        if not data:
+            raise StopAsyncIteration
+        return data
+
+    def close(self) -> None:
+        """Let the connection go: back to its pool if all of the answer has come."""
+        if self._timer is not None:
+            self._timer.cancel()
+        self._response.release()
+
+    def _look(self, idle: float) -> None:
+        if self._content.is_eof():
+            return
+        left = idle
+        if self._began is not None and self._content.total_bytes == self._size:
+            left += self._began - self._now()
+        if left > 0:
+            self._timer = self._loop.call_later(left, self._look, idle)
+        else:
+            self._content.set_exception(TimeoutError(f"nothing came for {idle:g} s"))
 
 
 def _url(text: str) -> URL:
@@ -167,36 +259,27 @@ class _SentOnce(aiohttp.ClientResponse):
             raise _BrokenError(f"{type(error).__name__}: {error}") from error
 
 
-class _HeadLimit:
-    """Starts when all of a request has been handed over; aiohttp's own is for each read."""
-
-    def __init__(self, head: asyncio.Timeout, limits: Timeouts) -> None:
-        self._head = head
-        self._seconds: float | None = None
-        if limits.connect is not None and limits.first_byte is not None:
-            self._seconds = limits.connect + limits.first_byte
-
-    def start(self) -> None:
-        if self._seconds is not None:
-            # Too late where the answer came before the end of the request.
-            with suppress(RuntimeError):
-                self._head.reschedule(asyncio.get_running_loop().time() + self._seconds)
+def _head_limit(limits: Timeouts) -> float | None:
+    """Seconds from the moment when all of a request has been handed over."""
+    if limits.connect is None or limits.first_byte is None:
+        return None
+    return limits.connect + limits.first_byte
 
 
 def _upload(
-    request: OutboundRequest, fields: CIMultiDict[str], limit: _HeadLimit
-) -> bytes | AsyncIterable[bytes] | None:
-    body = request.body
-    if isinstance(body, bytes) and len(body) <= _AT_ONCE:
-        limit.start()
-        return body or None
+    body: bytes | AsyncIterable[bytes],
+    fields: CIMultiDict[str],
+    head: asyncio.Timeout,
+    seconds: float | None,
+) -> AsyncIterable[bytes]:
+    """A body that is handed over bit by bit; the head's limit begins at its end."""
     if isinstance(body, bytes):
         fields.setdefault("content-length", str(len(body)))
-    return _handed_over(body, limit)
+    return _handed_over(body, head, seconds)
 
 
 async def _handed_over(
-    body: bytes | AsyncIterable[bytes], limit: _HeadLimit
+    body: bytes | AsyncIterable[bytes], head: asyncio.Timeout, seconds: float | None
 ) -> AsyncGenerator[bytes, None]:
     if isinstance(body, bytes):
         for start in range(0, len(body), _AT_ONCE):
@@ -204,29 +287,15 @@ async def _handed_over(
     else:
         async for chunk in body:
             yield chunk
-    limit.start()
-
-
-def _limit_reads(response: aiohttp.ClientResponse, idle: float | None) -> None:
-    """Aiohttp has one limit for head and body; from here on the body's counts."""
-    connection = response.connection
-    if connection is not None and connection.protocol is not None:
-        connection.protocol.read_timeout = idle
-        connection.protocol.start_timeout()
+    if seconds is not None:
+        # Too late where the answer came before the end of the request.
+        with suppress(RuntimeError):
+            head.reschedule(asyncio.get_running_loop().time() + seconds)
 
 
 def _headers(response: aiohttp.ClientResponse) -> Headers:
-    return Headers(
-        (name.decode("latin-1"), value.decode("latin-1")) for name, value in response.raw_headers
-    )
-
-
-async def _reads(response: aiohttp.ClientResponse, url: str) -> AsyncGenerator[bytes, None]:
-    readany = response.content.readany
-    try:
-        while data := await readany():
-            yield data
-    except TimeoutError as error:
-        raise timed_out(url, error, sent=True) from error
-    except (aiohttp.ClientError, OSError) as error:
-        raise cut_off(url, error) from error
+    pairs = [
+        (name.decode("latin-1").lower(), value.decode("latin-1"))
+        for name, value in response.raw_headers
+    ]
+    return Headers.lowered(tuple(pairs))

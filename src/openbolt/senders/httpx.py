@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import asyncio
 import ssl
-from collections.abc import AsyncGenerator, Mapping
-from contextlib import AbstractAsyncContextManager, aclosing, asynccontextmanager
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
+from contextlib import AbstractAsyncContextManager
+from types import TracebackType
 
 import httpx
 
@@ -62,31 +63,7 @@ class HttpxSender:
 
     def send(self, request: OutboundRequest, /) -> AbstractAsyncContextManager[OutboundResponse]:
         """Send; see `HttpSender.send`."""
-        return self._send(request)
-
-    @asynccontextmanager
-    async def _send(self, request: OutboundRequest) -> AsyncGenerator[OutboundResponse, None]:
-        limits = _limits(request.timeouts)
-        try:
-            async with asyncio.timeout(None) as head:
-                outbound = _request(request, limits, head)
-                response = await self._answer(outbound, pinned=request.connect_to is not None)
-        except (httpx.TimeoutException, TimeoutError) as error:
-            sent = not isinstance(error, (httpx.ConnectTimeout, httpx.PoolTimeout))
-            raise timed_out(request.url, error, sent=sent) from error
-        except httpx.ConnectError as error:
-            raise unreachable(request.url, error) from error
-        except httpx.LocalProtocolError as error:
-            raise InvalidRequestError("The request can't be written as HTTP.") from error
-        except (httpx.HTTPError, httpx.InvalidURL) as error:
-            raise cut_off(request.url, error) from error
-        # httpx has one limit for head and body, in a mapping that it looks up before each read.
-        limits["read"] = request.timeouts.idle
-        try:
-            async with aclosing(_reads(response, request.url)) as body:
-                yield OutboundResponse(response.status_code, _headers(response), body)
-        finally:
-            await response.aclose()
+        return _Exchange(request, self._answer)
 
     async def _answer(self, request: httpx.Request, *, pinned: bool) -> httpx.Response:
         if self._given is None:
@@ -115,6 +92,53 @@ class HttpxSender:
             ),
             trust_env=False,
         )
+
+
+class _Exchange:
+    """One call: answered once it is entered; left, its connection goes back whole or is closed."""
+
+    def __init__(
+        self, request: OutboundRequest, answer: Callable[..., Awaitable[httpx.Response]]
+    ) -> None:
+        self._request = request
+        self._answer = answer
+        self._response: httpx.Response | None = None
+        self._body: AsyncGenerator[bytes, None] | None = None
+
+    async def __aenter__(self) -> OutboundResponse:
+        request = self._request
+        limits = _limits(request.timeouts)
+        try:
+            async with asyncio.timeout(None) as head:
+                outbound = _request(request, limits, head)
+                response = await self._answer(outbound, pinned=request.connect_to is not None)
+        except (httpx.TimeoutException, TimeoutError) as error:
+            sent = not isinstance(error, (httpx.ConnectTimeout, httpx.PoolTimeout))
+            raise timed_out(request.url, error, sent=sent) from error
+        except httpx.ConnectError as error:
+            raise unreachable(request.url, error) from error
+        except httpx.LocalProtocolError as error:
+            raise InvalidRequestError("The request can't be written as HTTP.") from error
+        except (httpx.HTTPError, httpx.InvalidURL) as error:
+            raise cut_off(request.url, error) from error
+        # httpx has one limit for head and body, in a mapping that it looks up before each read.
+        limits["read"] = request.timeouts.idle
+        self._response = response
+        self._body = _reads(response, request.url)
+        return OutboundResponse(response.status_code, _headers(response), self._body)
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        if self._response is None or self._body is None:
+            return
+        try:
+            await self._body.aclose()
+        finally:
+            await self._response.aclose()
 
 
 def _limits(timeouts: Timeouts) -> dict[str, float | None]:
@@ -159,9 +183,11 @@ def _request(
 
 
 def _headers(response: httpx.Response) -> Headers:
-    return Headers(
-        (name.decode("latin-1"), value.decode("latin-1")) for name, value in response.headers.raw
-    )
+    pairs = [
+        (name.decode("latin-1").lower(), value.decode("latin-1"))
+        for name, value in response.headers.raw
+    ]
+    return Headers.lowered(tuple(pairs))
 
 
 async def _reads(response: httpx.Response, url: str) -> AsyncGenerator[bytes, None]:
