@@ -17,7 +17,6 @@ __all__ = [
     "encode_prefix",
     "expiry",
     "parse_counter",
-    "partition",
     "sum_counter",
     "utf8",
 ]
@@ -28,7 +27,10 @@ _COUNTER_MAX = 2**63 - 1
 
 def encode_key(key: str, limit: int, /) -> bytes:
     """A key's UTF-8 bytes; `InvalidRequestError` if it is empty, too long or has NUL."""
-    encoded = utf8(key, "key")
+    try:
+        encoded = key.encode()
+    except UnicodeEncodeError as exc:
+        raise _no_text("key", exc) from exc
     if not encoded:
         raise InvalidRequestError("A key can't be empty.", field="key")
     if b"\0" in encoded:
@@ -42,17 +44,12 @@ def encode_key(key: str, limit: int, /) -> bytes:
 
 def encode_prefix(prefix: str, /) -> bytes:
     """The bytes of a key-value scan's prefix, which names at least one whole first segment."""
-    if not partition(prefix) or "/" not in prefix:
+    if "/" not in prefix or prefix.startswith("/"):
         raise InvalidRequestError(
             "A scan's prefix has to name a whole first segment with its slash, as 'users/'.",
             field="prefix",
         )
     return utf8(prefix, "prefix")
-
-
-def partition(key: str, /) -> str:
-    """The first segment of a key."""
-    return key.partition("/")[0]
 
 
 def check_value(value: bytes, limits: KVLimits, /) -> None:
@@ -95,4 +92,8 @@ def utf8(text: str, name: str, /) -> bytes:
     try:
         return text.encode("utf-8")
     except UnicodeEncodeError as exc:
-        raise InvalidRequestError(f"The {name} isn't text: {exc.reason}.", field=name) from exc
+        raise _no_text(name, exc) from exc
+
+
+def _no_text(name: str, exc: UnicodeEncodeError) -> InvalidRequestError:
+    return InvalidRequestError(f"The {name} isn't text: {exc.reason}.", field=name)

@@ -54,12 +54,18 @@ def _names(segment: bytes, mark: str) -> Iterator[str]:
         escape = name.find("%", _MAX_NAME - 2, _MAX_NAME)
         cut = _MAX_NAME if escape < 0 else escape
         yield name[:cut] + _CONTINUED
-        name = name[cut:]
+        name = _without_dot(name[cut:])
     yield name + mark
 
 
 def _encode(segment: bytes) -> str:
     name = _UNSAFE.sub(lambda found: b"%%%02x" % found[0][0], segment).decode("ascii")
-    if name.startswith(".") or _RESERVED.fullmatch(name):
+    if _RESERVED.fullmatch(name):
         name = f"%{ord(name[0]):02x}{name[1:]}"
+    name = _without_dot(name)
     return f"{name[:-1]}%2e" if name.endswith(".") else name
+
+
+def _without_dot(name: str) -> str:
+    """The same without a dot at its start, where it would hide the file."""
+    return f"%2e{name[1:]}" if name.startswith(".") else name

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import heapq
 from collections.abc import AsyncIterator
+from typing import NamedTuple
 
-from attrs import evolve, frozen
+from attrs import evolve
 
 from openbolt.clock import SystemTokens
 from openbolt.errors import BackendError
@@ -20,7 +21,6 @@ from openbolt_local._checks import (
     encode_prefix,
     expiry,
     parse_counter,
-    partition,
     sum_counter,
 )
 from openbolt_local.memory_limits import MemoryRateLimiter
@@ -35,10 +35,10 @@ __all__ = [
 ]
 
 MIB = 1024 * 1024
+_FEW = 64
 
 
-@frozen
-class _Entry:
+class _Entry(NamedTuple):
     value: bytes
     size: int
     expires: float | None
@@ -84,7 +84,7 @@ class MemoryKeyValueStore:
 
     async def set(self, key: str, value: bytes, /, *, ttl: float | None = None) -> None:
         """Write, replacing."""
-        self._write(key, value, ttl)
+        self._store(key, self._entry(key, value, ttl))
 
     async def delete(self, key: str, /) -> None:
         """Remove."""
@@ -94,7 +94,7 @@ class MemoryKeyValueStore:
     async def scan(self, prefix: str, /) -> AsyncIterator[str]:
         """Live keys that start with ``prefix``."""
         encode_prefix(prefix)
-        keys = self._partitions.get(partition(prefix), {})
+        keys = self._partitions.get(prefix.partition("/")[0], {})
         for key in [key for key in keys if key.startswith(prefix)]:
             if self._live(key):
                 yield key
@@ -111,42 +111,45 @@ class MemoryKeyValueStore:
 
     async def increment(self, key: str, amount: int = 1, /, *, ttl: float | None = None) -> int:
         """Add to a decimal counter of 64 bits and return it."""
-        encode_key(key, self._limits.max_key_bytes)
+        counted = self._entry(key, b"", ttl)
         entry = self._live(key)
         total = sum_counter(parse_counter(entry.value) if entry else 0, amount)
-        expires = expiry(ttl, self._clock.now(), self._limits)
-        self._store(key, str(total).encode(), entry.expires if entry else expires)
+        value = str(total).encode()
+        expires = entry.expires if entry else counted.expires
+        self._store(key, _Entry(value, counted.size + len(value), expires))
         return total
 
     async def replace(
         self, key: str, value: bytes, /, *, expected: bytes | None, ttl: float | None = None
     ) -> bool:
         """Write if the value is ``expected`` (None: absent); whether it was."""
-        encode_key(key, self._limits.max_key_bytes)
-        entry = self._live(key)
-        if (entry.value if entry else None) != expected:
-            check_value(value, self._limits)
-            expiry(ttl, self._clock.now(), self._limits)
+        entry = self._entry(key, value, ttl)
+        old = self._live(key)
+        if (old.value if old else None) != expected:
             return False
-        self._write(key, value, ttl)
+        self._store(key, entry)
         return True
 
+    def _entry(self, key: str, value: bytes, ttl: float | None) -> _Entry:
+        """What is to be written; raises if it can't be."""
+        name = encode_key(key, self._limits.max_key_bytes)
+        check_value(value, self._limits)
+        expires = None if ttl is None else expiry(ttl, self._clock.now(), self._limits)
+        return _Entry(bytes(value), len(name) + len(value), expires)
+
     def _live(self, key: str) -> _Entry | None:
-        entry = self._partitions.get(partition(key), {}).get(key)
+        keys = self._partitions.get(key.partition("/")[0])
+        entry = keys.get(key) if keys else None
         if entry and entry.expires is not None and entry.expires <= self._clock.now():
             self._drop(key)
             return None
         return entry
 
-    def _write(self, key: str, value: bytes, ttl: float | None) -> None:
-        encode_key(key, self._limits.max_key_bytes)
-        check_value(value, self._limits)
-        self._store(key, bytes(value), expiry(ttl, self._clock.now(), self._limits))
-
-    def _store(self, key: str, value: bytes, expires: float | None) -> None:
-        self._purge()
-        entry = _Entry(value, len(key.encode()) + len(value), expires)
-        old = self._partitions.get(partition(key), {}).get(key)
+    def _store(self, key: str, entry: _Entry) -> None:
+        if self._expiries:
+            self._purge()
+        keys = self._partitions.get(name := key.partition("/")[0])
+        old = keys.get(key) if keys else None
         entries = self._entries + (0 if old else 1)
         size = self._bytes + entry.size - (old.size if old else 0)
         if entries > self._max_entries:
@@ -154,18 +157,20 @@ class MemoryKeyValueStore:
         if size > self._max_bytes:
             raise _full("max_bytes", self._max_bytes)
         self._entries, self._bytes = entries, size
-        self._partitions.setdefault(partition(key), {})[key] = entry
-        if expires is not None:
-            heapq.heappush(self._expiries, (expires, key))
+        if keys is None:
+            keys = self._partitions[name] = {}
+        keys[key] = entry
+        if entry.expires is not None:
+            heapq.heappush(self._expiries, (entry.expires, key))
 
     def _drop(self, key: str) -> None:
-        keys = self._partitions.get(partition(key), {})
-        entry = keys.pop(key, None)
+        keys = self._partitions.get(name := key.partition("/")[0])
+        entry = keys.pop(key, None) if keys else None
         if entry:
             self._entries -= 1
             self._bytes -= entry.size
             if not keys:
-                del self._partitions[partition(key)]
+                del self._partitions[name]
 
     def _purge(self) -> None:
         """Forget what expired; a key written again left an old moment in the heap."""
@@ -192,13 +197,15 @@ class MemoryLeaseStore:
         self._tokens = tokens or SystemTokens()
         self._leases: dict[str, Lease] = {}
         self._fence = 0
+        self._sweep_size = _FEW
 
     async def acquire(self, name: str, /, *, ttl: float) -> Lease | None:
         """Take the lease, or None while another holder has it."""
         if await self.holder(name):
             return None
         now = self._clock.now()
-        self._leases = {name: held for name, held in self._leases.items() if held.expires_at > now}
+        if len(self._leases) >= self._sweep_size:
+            self._sweep(now)
         self._fence = max(self._fence + 1, int(now * 1000))
         lease = self._leases[name] = Lease(name, self._tokens.token(), self._fence, now + ttl)
         return lease
@@ -207,7 +214,7 @@ class MemoryLeaseStore:
         """Hold on for ``ttl`` seconds from now; None if it was lost or ran out."""
         if not self._holds(lease):
             return None
-        renewed = evolve(lease, expires_at=self._clock.now() + ttl)
+        renewed = Lease(lease.name, lease.holder, lease.fence, self._clock.now() + ttl)
         self._leases[lease.name] = renewed
         return renewed
 
@@ -220,6 +227,11 @@ class MemoryLeaseStore:
         """Who has it now."""
         held = self._leases.get(name)
         return held if held and held.expires_at > self._clock.now() else None
+
+    def _sweep(self, now: float) -> None:
+        """Forget what ran out; at twice the size again, so it costs little a call."""
+        self._leases = {name: held for name, held in self._leases.items() if held.expires_at > now}
+        self._sweep_size = max(_FEW, 2 * len(self._leases))
 
     def _holds(self, lease: Lease) -> bool:
         held = self._leases.get(lease.name)

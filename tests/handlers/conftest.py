@@ -16,6 +16,7 @@ from openbolt.testing import ManualClock, SequenceTokens
 from openbolt_local.memory import MemoryKeyValueStore, MemoryLeaseStore, MemoryObjectStore
 from openbolt_local.mocks import AnthropicMock
 from tests.handlers.building import ByHeader, Caller, Chatter
+from tests.stores import in_memory
 
 
 @pytest.fixture
@@ -43,17 +44,8 @@ def dependencies(
     clock: ManualClock,
     tokens: SequenceTokens,
 ) -> Dependencies:
-    return Dependencies(
-        kv=kv,
-        atomic=kv,
-        objects=objects,
-        events=log,
-        leases=leases,
-        provider=provider,
-        clock=clock,
-        tokens=tokens,
-        authenticator=ByHeader(),
-    )
+    given = {"kv": kv, "objects": objects, "events": log, "leases": leases, "tokens": tokens}
+    return in_memory(clock, provider=provider, authenticator=ByHeader(), **given)
 
 
 @pytest.fixture
