@@ -7,7 +7,6 @@ embedded`` is SQLite and files, as in the example server, ``memory`` keeps nothi
 from __future__ import annotations
 
 import argparse
-import gc
 import tempfile
 from collections.abc import AsyncGenerator
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -19,6 +18,7 @@ from openbolt import Dependencies, Settings
 from openbolt.asgi import asgi_app
 from openbolt.chat.log import MemoryEventLog
 from openbolt.clock import SystemClock, SystemTokens
+from openbolt.collector import calm_collector
 from openbolt.protocols import ModelProvider
 from openbolt_local.files import FileObjectStore
 from openbolt_local.memory import MemoryKeyValueStore, MemoryLeaseStore, MemoryObjectStore
@@ -64,11 +64,10 @@ async def open_dependencies(settings: Settings) -> AsyncGenerator[Dependencies]:
 
 
 @asynccontextmanager
-async def open_frozen(settings: Settings) -> AsyncGenerator[Dependencies]:
-    """For trying whether full collections matter: these have no modules to walk through."""
+async def open_calmly(settings: Settings) -> AsyncGenerator[Dependencies]:
+    """As the example server does, and the how-to of embedding tells."""
     async with open_dependencies(settings) as dependencies:
-        gc.collect()
-        gc.freeze()
+        calm_collector()
         yield dependencies
 
 
@@ -96,7 +95,7 @@ def main() -> None:
     parser.add_argument("--provider", choices=("http", "sdk"), default="http")
     parser.add_argument("--stores", choices=("memory", "embedded"), default="memory")
     parser.add_argument(
-        "--freeze", action="store_true", help="take what the start made out of garbage collection"
+        "--python-gc", action="store_true", help="leave garbage collection as Python sets it"
     )
     options = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="openbolt-bench-") as folder:
@@ -108,7 +107,7 @@ def main() -> None:
             anthropic_base_url=options.upstream,
             provider_name=options.provider,
         )
-        opened = open_frozen if options.freeze else open_dependencies
+        opened = open_dependencies if options.python_gc else open_calmly
         app = asgi_app(opened, settings)
         config = uvicorn.Config(
             app,

@@ -14,6 +14,7 @@ import uvicorn
 
 from examples.server.serving import callback_urls, make_app, read_settings
 from openbolt import Settings
+from openbolt.collector import calm_collector
 from openbolt.errors import ConfigurationError
 
 _EPILOG = """\
@@ -58,8 +59,10 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _serve(settings: Settings, options: argparse.Namespace) -> None:
+    app = make_app(settings)
+    calm_collector()
     uvicorn.run(
-        make_app(settings),
+        app,
         host=options.host,
         port=options.port,
         log_level="warning",
