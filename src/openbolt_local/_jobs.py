@@ -27,7 +27,7 @@ class Job(Generic[T]):
 
     def __init__(self, work: Callable[..., T], /) -> None:
         self._work = work
-        self._result: T | None = None
+        self._result: Any = None
         self._error: BaseException | None = None
         self._settled = False
         self.loop = asyncio.get_running_loop()
@@ -61,7 +61,7 @@ class Job(Generic[T]):
         if self.future.done():  # cancelled
             return
         if error is None:
-            self.future.set_result(result)  # type: ignore[arg-type]
+            self.future.set_result(result)
         else:
             self.future.set_exception(error)
 

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import os
+import sys
+import threading
 import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 
-from openbolt.errors import BackendError
+from openbolt.errors import BackendError, InvalidRequestError, PreconditionFailedError
 from openbolt.protocols import ObjectLimits
 from openbolt.testing import ObjectStoreSuite
 from openbolt.testing.objects import read_object
@@ -53,15 +56,16 @@ async def test_objects_survive_a_restart(root: Path) -> None:
     assert (head.size, head.content_type) == (4, "text/plain")
 
 
-async def test_what_a_reader_opened_stays_as_it_was(store: FileObjectStore) -> None:
-    await store.put("replaced", b"old")
-    await store.put("deleted", b"old")
+@pytest.mark.parametrize("old", [b"old", b"old" * 100_000], ids=["small", "large"])
+async def test_what_a_reader_opened_stays_as_it_was(store: FileObjectStore, old: bytes) -> None:
+    await store.put("replaced", old)
+    await store.put("deleted", old)
     opened = [await store.open("replaced"), await store.open("deleted")]
     await store.put("replaced", b"new")
     await store.delete("deleted")
     for each in opened:
         assert each is not None
-        assert b"".join([chunk async for chunk in each.body]) == b"old"
+        assert b"".join([chunk async for chunk in each.body]) == old
         await each.body.aclose()
 
 
@@ -78,6 +82,85 @@ async def test_a_put_that_fails_or_is_cancelled_leaves_no_file(
         await putting
     assert _files(root / "tmp") == []
     assert _files(root / "objects") == []
+
+
+@pytest.mark.parametrize("data", [b"data", b"data" * 1_000_000], ids=["small", "large"])
+async def test_a_put_that_is_cancelled_on_its_way_is_over_and_whole(
+    root: Path, store: FileObjectStore, data: bytes
+) -> None:
+    await store.head("key")
+    for turns in range(4):
+        putting = asyncio.create_task(store.put(f"key{turns}", data))
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        putting.cancel()
+        putting.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await putting
+        assert _files(root / "tmp") == []
+        assert await read_object(store, f"key{turns}") in {None, data}
+
+
+async def test_a_put_that_is_refused_leaves_no_file(root: Path, store: FileObjectStore) -> None:
+    first = await store.put("key", b"first")
+    for condition in ({"if_none_match": "*"}, {"if_match": "another"}):
+        with pytest.raises(PreconditionFailedError):
+            await store.put("key", b"second", **condition)
+    with pytest.raises(InvalidRequestError, match="5 bytes"):
+        await store.put("key", b"longer", size=5, if_match=first.etag)
+    assert _files(root / "tmp") == []
+    assert await read_object(store, "key") == b"first"
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="folders can't be opened there")
+@pytest.mark.parametrize("streamed", [False, True])
+async def test_a_put_reaches_the_disk_with_its_name_and_new_folders(
+    root: Path, store: FileObjectStore, monkeypatch: pytest.MonkeyPatch, streamed: bool
+) -> None:
+    await store.put("old/key", b"data")
+    happened: list[tuple[str, int]] = []
+    fsync, replace = os.fsync, os.replace
+
+    def noted_fsync(file: int) -> None:
+        fsync(file)
+        happened.append(("fsync", os.fstat(file).st_ino))
+
+    def noted_replace(source: str, path: str) -> None:
+        replace(source, path)
+        happened.append(("replace", os.stat(path).st_ino))
+
+    async def parts() -> AsyncIterator[bytes]:
+        yield b"da"
+        yield b"ta"
+
+    monkeypatch.setattr(os, "fsync", noted_fsync)
+    monkeypatch.setattr(os, "replace", noted_replace)
+    for key, changed in (
+        ("old/key", ["old"]),
+        ("old/other", ["old"]),
+        ("old/new/newer/key", ["old/new/newer", "old/new", "old"]),
+        ("top", [""]),
+    ):
+        happened.clear()
+        await store.put(key, parts() if streamed else b"data")
+        file = (root / "objects" / f"{key}~o").stat().st_ino
+        assert happened[:2] == [("fsync", file), ("replace", file)]
+        folders = [("fsync", (root / "objects" / name).stat().st_ino) for name in changed]
+        assert sorted(happened[2:]) == sorted(folders)
+
+
+async def test_threads_end_with_their_store(tmp_path: Path) -> None:
+    def threads() -> int:
+        return sum(str(tmp_path) in thread.name for thread in threading.enumerate())
+
+    store = FileObjectStore(tmp_path)
+    await asyncio.gather(*(store.put(f"key{number}", b"data") for number in range(5)))
+    assert threads() > 0
+    del store
+    gc.collect()
+    async with asyncio.timeout(10):
+        while threads():
+            await asyncio.sleep(0.001)
 
 
 async def test_temporary_files_of_a_crash_go_when_they_are_old(

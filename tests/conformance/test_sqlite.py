@@ -12,7 +12,7 @@ import pytest
 
 from openbolt.chat.events import TextDelta
 from openbolt.clock import SystemClock
-from openbolt.errors import BackendError, ConfigurationError, NotFoundError
+from openbolt.errors import BackendError, ConfigurationError, ConflictError, NotFoundError
 from openbolt.protocols import EventLog
 from openbolt.testing import (
     AtomicKeyValueStoreSuite,
@@ -276,6 +276,93 @@ async def test_events_of_many_appends_are_written_as_one(
         await _until(written)
         await log.close("turn")
         assert await _rows(database) == [(0, 10)]
+
+
+async def test_a_turn_that_closes_is_written_alone_and_the_others_in_their_beat(
+    database: SQLiteDatabase, clock: ManualClock
+) -> None:
+    async with SQLiteEventLog(database, clock, flush_interval=0.2) as log:
+        await _asleep(clock, 1)  # the one that touches
+        for turn in ("closes", "goes on"):
+            await log.open(turn)
+            await log.append(turn, [TextDelta("t", "x")])
+        await _asleep(clock, 2)
+        await log.close("closes")
+        assert await _rows(database) == [(0, 1)]
+        clock.advance(0.2)
+
+        async def written() -> bool:
+            return await _rows(database) == [(0, 1), (0, 1)]
+
+        await _until(written)
+
+
+async def test_turns_that_close_together_are_written_together(database: SQLiteDatabase) -> None:
+    async with SQLiteEventLog(database) as log:
+        for turn in ("first", "second", "third"):
+            await log.open(turn)
+            await log.append(turn, [TextDelta("t", "x")])
+        statements: list[str] = []
+        await database.write(lambda c: c.set_trace_callback(statements.append))
+        await asyncio.gather(*map(log.close, ("first", "second", "third")))
+        assert statements.count("COMMIT") <= 2  # the first closes, then those that waited for it
+        assert await _rows(database) == [(0, 1)] * 3
+
+
+async def test_the_file_is_not_told_with_every_beat_that_a_turn_goes_on(
+    database: SQLiteDatabase, clock: ManualClock
+) -> None:
+    async def updated() -> float:
+        rows = await database.read(lambda c: c.execute("SELECT updated FROM turns").fetchall())
+        return float(rows[0][0])
+
+    async with SQLiteEventLog(database, clock, flush_interval=0.2, stale_after=90) as log:
+        await _asleep(clock, 1)
+        await log.open("turn")
+        opened = clock.now()
+        for number in range(3):
+            await log.append("turn", [TextDelta("t", "x")])
+            await _asleep(clock, 2)
+            clock.advance(0.2)
+
+            async def written(count: int = number + 1) -> bool:
+                return len(await _rows(database)) == count
+
+            await _until(written)
+        assert await updated() == opened
+
+
+async def test_a_turn_that_was_purged_while_its_process_was_stopped_is_there_again(
+    database: SQLiteDatabase, clock: ManualClock
+) -> None:
+    async with SQLiteEventLog(database, clock, flush_interval=0.2, stale_after=90) as log:
+        await _asleep(clock, 1)
+        await log.open("turn")
+        await database.write(lambda c: c.execute("DELETE FROM turns").rowcount)
+        await log.append("turn", [TextDelta("t", "x")])
+        await _asleep(clock, 2)
+        clock.advance(30)
+
+        async def told() -> bool:
+            rows = await database.read(lambda c: c.execute("SELECT turn FROM turns").fetchall())
+            return rows == [("turn",)]
+
+        await _until(told)
+
+
+async def test_the_name_of_a_turn_that_is_forgotten_can_be_had_again(
+    database: SQLiteDatabase, clock: ManualClock
+) -> None:
+    async with SQLiteEventLog(database, clock, retention=10.0) as log:
+        await log.open("turn")
+        await log.append("turn", [TextDelta("t", "x")])
+        await log.close("turn")
+        clock.advance(9)
+        with pytest.raises(ConflictError):
+            await log.open("turn")
+        clock.advance(2)
+        await log.open("turn")
+        assert await _rows(database) == []
 
 
 async def test_what_is_left_is_written_when_the_log_ends(

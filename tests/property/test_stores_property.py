@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from openbolt.protocols import RatePolicy
@@ -36,7 +36,38 @@ def test_a_path_leads_back_to_its_key(key: str) -> None:
     assert None not in parts
 
 
+def _spelled(key: bytes) -> list[str]:
+    """The names of a key, byte by byte as `openbolt_local._file_keys` says."""
+    names: list[str] = []
+    *folders, last = key.split(b"/")
+    for segment, mark in [*((f, "" if f else "~") for f in folders), (last, FILE)]:
+        reserved = re.fullmatch(rb"(con|prn|aux|nul|com[0-9]|lpt[0-9])(\..*)?", segment, re.DOTALL)
+        name = ""
+        for at, byte in enumerate(segment):
+            plain = chr(byte) in "abcdefghijklmnopqrstuvwxyz0123456789-_."
+            if byte == ord(".") and at in {0, len(segment) - 1}:
+                plain = False
+            if reserved and at == 0:
+                plain = False
+            token = chr(byte) if plain else f"%{byte:02x}"
+            if len(name + token) > 240:
+                names.append(f"{name}~c")
+                name = ""
+                token = token.replace(".", "%2e")
+            name += token
+        names.append(name + mark)
+    return names
+
+
 @given(keys)
+@example("x" * 240 + "..")
+@example("x" * 238 + "A.B/" + "x" * 239 + "\u00e9")
+def test_a_path_is_what_it_is_said_to_be(key: str) -> None:
+    assert list(key_path(key.encode())) == _spelled(key.encode())
+
+
+@given(keys)
+@example("x" * 240 + ".x")
 def test_no_name_is_special_to_any_file_system(key: str) -> None:
     *folders, last = key_path(key.encode())
     for name in (*folders, last):
