@@ -557,8 +557,9 @@ class ModelProvider(Protocol):
         """Call the model: one batch of events for each read of the network.
 
         Neighboring deltas of one read may come as one event. Entering the context sends the request
-        and raises `UpstreamError` (or a subclass) for a refusal; leaving it, at any point, closes the connection. An error in mid-stream is raised
-        by the iterator. A stream that ends without `ReplyStopped` is an `UpstreamError`.
+        and raises `UpstreamError` (or a subclass) for a refusal; leaving it, at any point, closes
+        the connection. An error in mid-stream is raised by the iterator. A stream that ends without
+        `ReplyStopped` is an `UpstreamError`.
         """
         ...
 
