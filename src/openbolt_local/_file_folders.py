@@ -14,7 +14,7 @@ from types import TracebackType
 
 from openbolt.errors import BackendError
 
-__all__ = ["check_links", "file_lock", "place", "remove_empty", "sync_folder"]
+__all__ = ["check_way", "file_lock", "place", "remove_empty", "sync_folder"]
 
 if sys.platform == "win32":
     import msvcrt
@@ -52,27 +52,39 @@ class file_lock:  # noqa: N801 - used as a function
         os.close(self._lock)
 
 
-def check_links(top: str, names: Sequence[str]) -> None:
-    """`BackendError` if a folder on the way to a file is a link, which might lead elsewhere."""
+def check_way(top: str, names: Sequence[str]) -> bool:
+    """Whether all the folders on the way to a file are there.
+
+    Raises:
+        BackendError: One of them is a link, which might lead elsewhere.
+    """
     path = top
     for name in names[:-1]:
         path = os.path.join(path, name)
         try:
             mode = os.lstat(path).st_mode
         except OSError:  # nothing there, so nothing below it
-            return
+            return False
         if stat.S_ISLNK(mode):
             raise BackendError("The object can't be reached.", detail=f"{path} is a link")
+    return True
 
 
-def place(source: str, path: str, *, fsync: bool) -> None:
-    """Give a file its name in one step, making folders as needed."""
+def place(source: str, path: str, *, is_way: bool, fsync: bool) -> None:
+    """Give a file its name in one step, making folders as needed.
+
+    Args:
+        is_way: Its folders were there a moment ago.
+        fsync: Bring its name and those of new folders to disk.
+    """
     folder = os.path.dirname(path)
     changed = [folder]
+    if not is_way:
+        changed += _make_folder(folder)
     for _ in range(_ATTEMPTS):
         try:
             os.replace(source, path)
-        except FileNotFoundError:  # no folder yet, or a delete took the empty one away
+        except FileNotFoundError:  # a delete took the empty folder away meanwhile
             if not os.path.lexists(source):
                 raise
             changed += _make_folder(folder)

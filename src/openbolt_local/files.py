@@ -16,7 +16,7 @@ import time
 from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterator
 from functools import partial
 from hashlib import sha256
-from itertools import islice
+from itertools import count, islice
 from pathlib import Path
 from secrets import token_hex
 from typing import Literal, ParamSpec, TypeVar
@@ -25,7 +25,7 @@ from attrs import frozen
 
 from openbolt.protocols import ObjectInfo, ObjectLimits, OpenedObject
 from openbolt_local._checks import encode_key, utf8
-from openbolt_local._file_folders import check_links, file_lock, place, remove_empty, sync_folder
+from openbolt_local._file_folders import check_way, file_lock, place, remove_empty, sync_folder
 from openbolt_local._file_format import Draft, Reader, read_info, translated
 from openbolt_local._file_keys import key_path
 from openbolt_local._file_walk import walk
@@ -62,6 +62,8 @@ class FileObjectStore:
         self._fsync = fsync
         self._limits = limits or ObjectLimits()
         self._prepared = False
+        self._token = token_hex(16)  # no other store of the folder has it, but those of a fork
+        self._drafts = count()
         self._workers = Workers(f"{self._root} files", _THREADS)
 
     @property
@@ -146,7 +148,8 @@ class FileObjectStore:
         return os.path.join(self._objects, *names)
 
     def _draft(self) -> Draft:
-        return Draft(os.path.join(self._root, "tmp", token_hex(16)))
+        name = f"{self._token}-{os.getpid()}-{next(self._drafts)}"
+        return Draft(os.path.join(self._root, "tmp", name))
 
     # Everything below blocks, and runs in a thread.
 
@@ -168,12 +171,12 @@ class FileObjectStore:
                         os.unlink(entry.path)
 
     def _open(self, reader: Reader, names: tuple[str, ...], key: str) -> ObjectInfo | None:
-        check_links(self._objects, names)
+        check_way(self._objects, names)
         with translated("open", reader.path):
             return reader.open(key)
 
     def _head(self, names: tuple[str, ...], key: str) -> ObjectInfo | None:
-        check_links(self._objects, names)
+        check_way(self._objects, names)
         return self._info(self._path(names), key)
 
     def _info(self, path: str, key: str) -> ObjectInfo | None:
@@ -186,16 +189,19 @@ class FileObjectStore:
             info = self._info(self._path(target.names), target.key)
             check_condition(info.etag if info else None, target.if_match, target.if_none_match)
 
-    def _begin(self, target: _Target) -> None:
-        check_links(self._objects, target.names)
-        self._check(target)
+    def _begin(self, target: _Target) -> bool:
+        """Whether its folders are there; raises if it can't be put."""
+        is_way = check_way(self._objects, target.names)
+        if is_way or target.if_match is not None:
+            self._check(target)
+        return is_way
 
     def _put(self, data: bytes, size: int | None, target: _Target) -> ObjectInfo:
-        self._begin(target)
+        is_way = self._begin(target)
         draft = self._draft()
         try:
             rest = sized_bytes(data, size, self._limits.max_object_bytes)
-            return self._commit(draft, rest, target)
+            return self._commit(draft, rest, target, is_way=is_way)
         finally:
             if not draft.placed:
                 draft.discard()
@@ -205,21 +211,21 @@ class FileObjectStore:
             draft.write(data)
 
     def _end(self, draft: Draft, rest: bytes, target: _Target) -> ObjectInfo:
-        check_links(self._objects, target.names)  # again: the stream may have taken its time
-        return self._commit(draft, rest, target)
+        is_way = check_way(self._objects, target.names)  # again: the stream may have taken its time
+        return self._commit(draft, rest, target, is_way=is_way)
 
-    def _commit(self, draft: Draft, rest: bytes, target: _Target) -> ObjectInfo:
+    def _commit(self, draft: Draft, rest: bytes, target: _Target, *, is_way: bool) -> ObjectInfo:
         path = self._path(target.names)
         with translated("write", path):
             modified = draft.seal(rest, target.content_type, fsync=self._fsync)
             with file_lock(self._lock(target.names)):
                 self._check(target)
-                place(draft.path, path, fsync=self._fsync)
+                place(draft.path, path, is_way=is_way, fsync=self._fsync)
                 draft.placed = True
         return ObjectInfo(target.key, draft.size, draft.etag, modified, target.content_type)
 
     def _delete(self, names: tuple[str, ...]) -> None:
-        check_links(self._objects, names)
+        check_way(self._objects, names)
         path = self._path(names)
         folder = os.path.dirname(path)
         with translated("delete", path), file_lock(self._lock(names)):

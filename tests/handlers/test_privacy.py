@@ -728,9 +728,19 @@ class SeenKeys(MemoryKeyValueStore):
         super().__init__(clock)
         self.seen: set[str] = set()
 
-    def _store(self, key: str, value: bytes, expires: float | None) -> None:
+    async def set(self, key: str, value: bytes, /, *, ttl: float | None = None) -> None:
         self.seen.add(key)
-        super()._store(key, value, expires)
+        await super().set(key, value, ttl=ttl)
+
+    async def increment(self, key: str, amount: int = 1, /, *, ttl: float | None = None) -> int:
+        self.seen.add(key)
+        return await super().increment(key, amount, ttl=ttl)
+
+    async def replace(
+        self, key: str, value: bytes, /, *, expected: bytes | None, ttl: float | None = None
+    ) -> bool:
+        self.seen.add(key)
+        return await super().replace(key, value, expected=expected, ttl=ttl)
 
 
 async def test_every_key_that_ever_appears_is_documented_and_no_other(
