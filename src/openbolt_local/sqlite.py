@@ -45,7 +45,7 @@ _GET = "SELECT value FROM kv WHERE key = ? AND (expires IS NULL OR expires > ?)"
 _SMALL = 64 * 1024
 # SQLite knows how long a value is without reading it.
 _LOOK = (
-    f"SELECT CASE WHEN length(value) <= {_SMALL} THEN value END FROM kv "
+    "SELECT CASE WHEN length(value) <= ? THEN value END FROM kv "
     "WHERE key = ? AND (expires IS NULL OR expires > ?)"
 )
 _SET = (
@@ -84,7 +84,7 @@ class SQLiteKeyValueStore:
     async def get(self, key: str, /) -> bytes | None:
         """The value, or None."""
         wanted = (self._key(key), self._clock.now())
-        row = await self._database.look(first(_LOOK, wanted))
+        row = await self._database.look(first(_LOOK, (_SMALL, *wanted)))
         if row and row[0] is None:
             row = await self._database.read(first(_GET, wanted))
         return row[0] if row else None
