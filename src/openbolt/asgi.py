@@ -121,7 +121,9 @@ class HandlerApp:
                 response = answer_to(error, request)
             if inbound.is_late:
                 response = _parting(response, scope)
-            await outbound.answer(response)
+            sending = outbound.answer(response)
+            del request, response  # or a long stream would keep their headers for as long
+            await sending
         except asyncio.CancelledError:
             if not outbound.is_cut():
                 raise

@@ -220,7 +220,9 @@ class Outbound:
             return self._send_instead(failed, body)
         if isinstance(body, bytes):
             return self._send_bytes(start, b"" if has_no_body else body)
-        return self._send_head(start, body) if has_no_body else self._send_stream(start, body)
+        if has_no_body:
+            return self._send_head(start, body)
+        return self._send_stream(start, body, response.headers.get("x-request-id") or "")
 
     def is_cut(self) -> bool:
         """Whether the task was cancelled because its client went, or took nothing for too long, and
@@ -251,12 +253,13 @@ class Outbound:
             body = b""
         await self._hand_over(_end(body))
 
-    async def _send_stream(self, start: Message, body: ByteStream) -> None:
+    async def _send_stream(self, start: Message, body: ByteStream, request_id: str) -> None:
         wait, send, limit = self._wait, self._send, self._limit
         is_whole = False
         try:
             if not await self._hand_over(start) or not self._inbound.cut_when_gone(wait):
                 return
+            del start  # as large as all else that is kept here while a long stream runs
             count = 0
             async for chunk in body:
                 count += 1
@@ -283,9 +286,7 @@ class Outbound:
         except Exception as error:
             # What a body raises because its client went away is no news.
             if not self._is_over():
-                _log.error(
-                    "The response to request %s broke off", _request_id(start), exc_info=error
-                )
+                _log.error("The response to request %s broke off", request_id, exc_info=error)
                 raise
         finally:
             self._inbound.leave_alone()
@@ -360,7 +361,3 @@ def _encoded(names: list[str], values: list[str]) -> list[tuple[bytes, bytes]]:
 
 def _end(body: bytes) -> Message:
     return {"type": "http.response.body", "body": body, "more_body": False}
-
-
-def _request_id(start: Message) -> str:
-    return str(dict(start["headers"]).get(b"x-request-id", b"").decode("latin-1"))

@@ -12,6 +12,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 
 from openbolt.chat.events import TurnEvent
+from openbolt.chat.folding import EventList
 from openbolt.errors import BackendError, ConflictError, NotFoundError
 from openbolt.protocols import Clock, EventBatch, EventLogLimits
 
@@ -86,6 +87,8 @@ class MemoryEventLog:
             found.closed = True
             self._closed.append((self._clock.monotonic() + self._limits.retention, turn))
             found.wake()
+            # After the readers' turn of the loop: they have the last events as they are.
+            asyncio.get_running_loop().call_soon(found.events.fold)
         self._purge()
 
     async def has(self, turn: str, /) -> bool:
@@ -99,7 +102,7 @@ class MemoryEventLog:
     def since(self, turn: str, first: int, /) -> list[TurnEvent]:
         """The events from index ``first`` on, as they are now; none of an unknown turn."""
         found = self._turns.get(turn)
-        return found.events[first:] if found else []
+        return found.events.since(first) if found else []
 
     def _find(self, turn: str) -> _Turn | None:
         self._purge()
@@ -117,7 +120,7 @@ class _Turn:
     __slots__ = ("closed", "events", "waiters")
 
     def __init__(self) -> None:
-        self.events: list[TurnEvent] = []
+        self.events = EventList()
         self.closed = False
         self.waiters: list[asyncio.Future[None]] = []
 
@@ -158,7 +161,7 @@ class TurnReader:
             first = self._next
             if len(turn.events) > first:
                 self._next = len(turn.events)
-                return EventBatch(first, turn.events[first:])
+                return EventBatch(first, turn.events.since(first))
             if turn.closed:
                 break
             waiter = asyncio.get_running_loop().create_future()

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Generator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
+from functools import partial
 from typing import Literal
 
 __all__ = ["EndReason", "RunningTurn", "RunningTurns"]
@@ -18,11 +19,7 @@ EndReason = Literal["stopped", "abandoned", "silent", "late", "broken", "interru
 
 
 class RunningTurn:
-    """A handle on one turn.
-
-    Attributes:
-        ends: What is undone when the turn's end is about to be seen, or it didn't begin.
-    """
+    """A handle on one turn."""
 
     def __init__(self, disconnect_grace: float) -> None:
         self.reason: EndReason | None = None
@@ -32,7 +29,7 @@ class RunningTurn:
         self._timer: asyncio.TimerHandle | None = None
         self._is_held = False
         self._settling = False
-        self.ends = ExitStack()
+        self._undoing: list[Callable[[], object]] = []
 
     def end(self, reason: EndReason) -> bool:
         """Make the runner stop pumping and settle; whether there was anything to end."""
@@ -77,6 +74,16 @@ class RunningTurn:
             loop = asyncio.get_running_loop()
             self._timer = loop.call_later(self._grace, self.end, "abandoned")
 
+    def at_end(self, undo: Callable[[], object], /) -> None:
+        """Have this called, which never fails, when the turn's end is about to be seen."""
+        self._undoing.append(undo)
+
+    def leave(self) -> None:
+        """Its end is about to be seen, or it didn't begin; only the first call does anything."""
+        undoing, self._undoing = self._undoing, []
+        for undo in reversed(undoing):
+            undo()
+
     @contextmanager
     def pumping(self, scope: asyncio.Timeout) -> Generator[None]:
         """While the runner is inside, `end` cancels what it waits for."""
@@ -114,17 +121,18 @@ class RunningTurns:
         if self._counts[owner] >= limit:
             return False
         self._counts[owner] += 1
-        turn.ends.callback(self._leave, owner)
+        turn.at_end(partial(self._leave, owner))
         return True
 
     def _leave(self, owner: str) -> None:
         self._counts[owner] -= 1
-        self._counts += Counter()  # drops users without any
+        if not self._counts[owner]:
+            del self._counts[owner]
 
     def own(self, owner: str, chat_id: str, turn: RunningTurn, /) -> None:
         """Say whose the chat's next reply is; the caller has the chat's lease."""
         self._chats[owner, chat_id] = turn
-        turn.ends.callback(self._chats.pop, (owner, chat_id), None)
+        turn.at_end(partial(self._chats.pop, (owner, chat_id), None))
         if owner in self._ending:
             turn.end("stopped")
 
@@ -148,4 +156,4 @@ class RunningTurns:
             yield
         finally:
             del self._turns[turn_id]
-            turn.ends.close()
+            turn.leave()

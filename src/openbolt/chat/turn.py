@@ -12,9 +12,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections import deque
 from collections.abc import Coroutine, Sequence
-from contextlib import AsyncExitStack, suppress
+from contextlib import suppress
 from decimal import Decimal
 from typing import Any, cast
 
@@ -199,7 +198,7 @@ class _Turn:
         )
         self._founded = plan.new_project is None
         self._project: Project | None = None
-        self._pending: deque[Output] = deque()
+        self._pending: list[Output] = []  # the next one last
 
     async def run(self) -> None:
         self.keeper.start()
@@ -387,19 +386,19 @@ class _Turn:
         if not pending and FileReady not in map(type, outputs):  # as almost always
             await self._say(cast("Sequence[events.TurnEvent]", outputs))
             return
-        pending.extend(outputs)
+        pending[:0] = reversed(outputs)
         said: list[events.TurnEvent] = []
         while pending:
-            output = pending[0]
+            output = pending[-1]
             if isinstance(output, FileReady):
                 await self._say(said)
                 said = []
                 if not self._founded:
                     await self._undisturbed(self._found())
-                pending[0] = await self._saver.save(output)
+                pending[-1] = await self._saver.save(output)
             else:
                 said.append(output)
-                pending.popleft()
+                pending.pop()
         await self._say(said)
 
     async def _say(self, said: Sequence[events.TurnEvent]) -> None:
@@ -422,13 +421,18 @@ class _Turn:
             with suppress(OpenBoltError):
                 await self.keeper.checkpoint()
         await self._charge()
-        async with AsyncExitStack() as last_things:  # each is done whatever becomes of the others
-            if stored:
-                last_things.push_async_callback(r.journals.discard, self._journal)
-            last_things.push_async_callback(r.log.close, turn_id)
-            last_things.push_async_callback(r.log.append, turn_id, ending)
-            last_things.callback(self._handle.ends.close)
-            last_things.push_async_callback(self.keeper.release)
+        try:  # each is done whatever becomes of the others
+            await self.keeper.release()
+        finally:
+            self._handle.leave()
+            try:
+                await r.log.append(turn_id, ending)
+            finally:
+                try:
+                    await r.log.close(turn_id)
+                finally:
+                    if stored:
+                        await r.journals.discard(self._journal)
 
     async def _charge(self) -> None:
         """Count what the operator pays for; a user's own key is the user's own affair."""
