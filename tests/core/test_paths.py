@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import sys
+import unicodedata
+
 import pytest
 
 from openbolt.errors import InvalidRequestError
@@ -132,3 +135,10 @@ def test_a_refusal_can_be_sent_whatever_the_path_was() -> None:
 
 def test_many_leading_dots_are_taken_off_in_one_go() -> None:
     assert normalize_path("./" * 500_000 + "a") == "a"
+
+
+def test_what_is_looked_for_is_never_printable() -> None:
+    """In this Python's Unicode: only text that isn't printable is looked at closely."""
+    hidden = {"Cc", "Cf", "Cs", "Zl", "Zp"}
+    characters = map(chr, range(sys.maxunicode + 1))
+    assert not [c for c in characters if unicodedata.category(c) in hidden and c.isprintable()]

@@ -25,6 +25,8 @@ _DEVICES = frozenset(
 )
 # ``git~1`` is what Windows calls ``.git`` for short.
 _GIT = frozenset([".git", "git~1"])
+# None of them is printable, nor is a character of format (Cf).
+_CONTROL = frozenset(["Cc", "Cs", "Zl", "Zp"])
 _HERE = re.compile(r"(?:\./+)+")
 
 
@@ -42,7 +44,7 @@ def normalize_path(raw: str, /) -> str:
         text = text[here.end() :]
     if not text:
         raise _refused(raw, "is empty")
-    if any(unicodedata.category(char) in {"Cc", "Cs", "Zl", "Zp"} for char in text):
+    if not text.isprintable() and any(unicodedata.category(char) in _CONTROL for char in text):
         raise _refused(raw, "has a control character")
     if bad := sorted(_FORBIDDEN.intersection(text)):
         raise _refused(raw, f"has {bad[0]!r}, which some file systems can't store")
@@ -63,8 +65,9 @@ def _check_segment(raw: str, segment: str) -> None:
     if segment.partition(".")[0].rstrip().lower() in _DEVICES:
         raise _refused(raw, f"names a device ({segment})")
     # macOS leaves invisible characters out when it compares names.
-    seen = "".join(char for char in segment if unicodedata.category(char) != "Cf")
-    if seen.lower() in _GIT:
+    if not segment.isprintable():
+        segment = "".join(char for char in segment if unicodedata.category(char) != "Cf")
+    if segment.lower() in _GIT:
         raise _refused(raw, "lies in .git, whose hooks would run on the machine of whoever exports")
 
 
