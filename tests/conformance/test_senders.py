@@ -11,6 +11,7 @@ import aiohttp
 import httpx
 import pytest
 import trustme
+from aiohttp.client_proto import ResponseHandler
 
 from openbolt.errors import NotSupportedError, UpstreamError, UpstreamTimeoutError
 from openbolt.protocols import OutboundRequest, Timeouts
@@ -174,6 +175,65 @@ async def test_a_whole_body_waits_for_its_reader(make: Callable[[], Sender]) -> 
             await asyncio.sleep(0.5)
             assert [data async for data in response.body] == [b"one"]
         await sender.aclose()
+
+
+SMALL, LARGE = (20_000, b"a delta."), (40, b"x" * 262_144)
+
+
+@pytest.mark.parametrize("make", [AiohttpSender, HttpxSender])
+@pytest.mark.parametrize(("count", "piece"), [SMALL, LARGE], ids=["small", "large"])
+async def test_a_body_that_comes_too_fast_is_held_back_and_then_goes_on(
+    make: Callable[[], Sender], count: int, piece: bytes
+) -> None:
+    sent = 0
+
+    async def script(exchange: Exchange) -> None:
+        nonlocal sent
+        await exchange.start(200, {"transfer-encoding": "chunked"})
+        for _ in range(count):
+            await exchange.chunk(piece)
+            sent += 1
+        await exchange.chunk(b"")
+
+    async with scripted_server() as server:
+        server.script = script
+        sender = make()
+        got, seen = 0, -1
+        async with sender.send(OutboundRequest("GET", server.url("/"))) as response:
+            while sent != seen:  # until nothing more goes out
+                seen = sent
+                await asyncio.sleep(0.1)
+            assert piece is SMALL[1] or seen < count
+            async for data in response.body:
+                got += len(data)
+        assert got == count * len(piece)
+        await sender.aclose()
+
+
+async def test_a_connection_that_is_read_from_is_not_resumed_for_every_delta(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    resumed = 0
+    resume = ResponseHandler.resume_reading
+
+    def counted(self: ResponseHandler, *arguments: bool) -> None:
+        nonlocal resumed
+        resumed += 1
+        resume(self, *arguments)
+
+    async def script(exchange: Exchange) -> None:
+        await exchange.start(200, {"transfer-encoding": "chunked"})
+        for _ in range(100):
+            await exchange.chunk(b"a delta.")
+        await exchange.chunk(b"")
+
+    monkeypatch.setattr(ResponseHandler, "resume_reading", counted)
+    async with scripted_server() as server:
+        server.script = script
+        sender = AiohttpSender()
+        assert len((await fetched(sender, OutboundRequest("GET", server.url("/"))))[2]) == 800
+        await sender.aclose()
+    assert resumed == 0
 
 
 def stall() -> None:

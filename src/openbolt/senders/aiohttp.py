@@ -10,9 +10,12 @@ import asyncio
 import ssl
 from collections.abc import AsyncGenerator, AsyncIterable, Callable
 from contextlib import AbstractAsyncContextManager, suppress
+from functools import partial
 from types import TracebackType
+from typing import Any
 
 import aiohttp
+from aiohttp.client_proto import ResponseHandler
 from aiohttp.connector import Connection
 from multidict import CIMultiDict
 from yarl import URL
@@ -89,9 +92,9 @@ class AiohttpSender:
     def _open(self, *, pinned: bool) -> aiohttp.ClientSession:
         tls: ssl.SSLContext | bool = self._tls if self._tls is not None else True
         if pinned:
-            connector = aiohttp.TCPConnector(limit=self._max_connections, ssl=tls, force_close=True)
+            connector = _Connector(limit=self._max_connections, ssl=tls, force_close=True)
         else:
-            connector = aiohttp.TCPConnector(
+            connector = _Connector(
                 limit=self._max_connections, ssl=tls, keepalive_timeout=self._keepalive
             )
         return aiohttp.ClientSession(
@@ -243,6 +246,27 @@ def _url(text: str) -> URL:
     if url.scheme not in {"http", "https"} or not url.raw_host:
         raise InvalidRequestError("The address isn't an http or https URL.")
     return url
+
+
+class _Handler(ResponseHandler):
+    def resume_reading(self, *arguments: Any, **options: Any) -> None:
+        if getattr(self, "_reading_paused", True):
+            super().resume_reading(*arguments, **options)
+
+
+class _Connector(aiohttp.TCPConnector):
+    """What isn't paused isn't resumed.
+
+    A model's server sends an HTTP chunk for each delta, and aiohttp (3.14) resumes a connection
+    after each chunk that is taken, paused or not: its parser reads nothing, and the transport is
+    told to do what it does. This rests on two names that aiohttp doesn't document; without them it
+    does all as it always does.
+    """
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)  # pyright: ignore[reportUnknownMemberType]
+        make = partial(_Handler, loop=asyncio.get_running_loop())
+        self._factory: Callable[[], ResponseHandler] = make  # type: ignore[assignment]
 
 
 class _BrokenError(aiohttp.ClientError):
