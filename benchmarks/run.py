@@ -1,8 +1,9 @@
 """All measurements of a streamed chat in one run, beside other ways to relay the same stream.
 
 Run ``python -m benchmarks.run`` (or ``nox -s bench``); ``--quick`` takes two minutes. The servers
-run alone, one after another, on the same machine, before the same upstream; so what a busy machine
-adds it adds to all, and the byte pump's figures say how much that was. Linux only.
+run alone, one after another, on the same machine, before the same upstream, in three rounds of which
+the medians count; so what a busy machine adds it adds to all, and the byte pump's figures say how
+much that was. Linux only.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from functools import partial
 from importlib import metadata
+from itertools import product
 from pathlib import Path
 from statistics import median
 from urllib.request import urlopen
@@ -32,9 +34,7 @@ from benchmarks.loops import run
 from benchmarks.upstream import Script
 
 ROOT = Path(__file__).resolve().parent.parent
-_MEASURED = tuple(
-    each.name for each in fields(Figures) if each.name not in {"deltas", "errors", "peak_mb"}
-)
+_MEASURED = tuple(each.name for each in fields(Figures) if each.name not in {"deltas", "errors"})
 _PACKAGES = ("aiohttp", "anthropic", "fastapi", "httptools", "orjson", "uvicorn", "uvloop")
 
 
@@ -75,7 +75,7 @@ class Plan:
     timed: Load
     fast: Load
     crowd: Load
-    rounds: int = 1  # of the timed and the fast load
+    rounds: int = 1  # of all servers: one differs from the next by a third
 
     @classmethod
     def of(cls, size: str) -> Plan:
@@ -181,6 +181,7 @@ def on_one_core(pid: int) -> None:
 
 
 def measured(rival: Rival, plan: Plan, upstream: str, *, crowd: bool) -> Result:
+    """One round of a server, in a process of its own."""
     module, *options = rival.command
     with serving(module, *options, "--upstream", upstream) as (port, pid):
         url = f"http://127.0.0.1:{port}/api/chat"
@@ -192,32 +193,30 @@ def measured(rival: Rival, plan: Plan, upstream: str, *, crowd: bool) -> Result:
             return found
 
         figures(Load(Script(8, 0, True), 16, 8))
-        timed = middle([figures(plan.timed) for _ in range(plan.rounds)])
-        fast = middle([figures(plan.fast) for _ in range(plan.rounds)])
+        timed, fast = figures(plan.timed), figures(plan.fast)
         if crowd:
             on_one_core(pid)
         return Result(rival.name, rival.ours, timed, fast, figures(plan.crowd) if crowd else None)
 
 
-def middle(rounds: Sequence[Figures]) -> Figures:
-    """The median of each figure, the highest peak, and the errors of all rounds.
-
-    Rounds differ by a third: how many chats' deltas come in one step of the event loop is chance.
-    """
-    medians = {
-        name: None if None in values else median(values)
-        for name, *values in zip(
-            _MEASURED,
-            *([getattr(each, name) for name in _MEASURED] for each in rounds),
-            strict=True,
-        )
-    }
+def middle(rounds: Sequence[Result]) -> Result:
+    """The median of each of a server's figures, and the errors of all rounds."""
+    crowds = [each.crowd for each in rounds if each.crowd is not None]
     return evolve(
-        rounds[-1],
-        **medians,
-        errors=tuple(error for each in rounds for error in each.errors),
-        peak_mb=max(each.peak_mb for each in rounds),
+        rounds[0],
+        timed=_middle([each.timed for each in rounds]),
+        fast=_middle([each.fast for each in rounds]),
+        crowd=_middle(crowds) if crowds else None,
     )
+
+
+def _middle(rounds: Sequence[Figures]) -> Figures:
+    medians: dict[str, float | None] = {}
+    for name in _MEASURED:
+        values = [getattr(each, name) for each in rounds]
+        medians[name] = None if None in values else median(values)
+    errors = [error for each in rounds for error in each.errors]
+    return evolve(rounds[0], **medians, errors=tuple(errors))
 
 
 def import_seconds(times: int) -> float:
@@ -433,15 +432,18 @@ def main() -> int:
     if not options.no_starts:
         times = 5 if options.size == "full" else 2
         importing, ready = import_seconds(times), ready_seconds(min(times, 3))
-    results: list[Result] = []
+    rounds: dict[str, list[Result]] = {rival.name: [] for rival in rivals}
     print(machine())
     with ExitStack() as stack:
         port, _ = stack.enter_context(serving("benchmarks.upstream"))
-        for rival in rivals:
+        for turn, rival in product(range(plan.rounds), rivals):
             # One that can't keep up for a tenth of the load would only be waited for.
             crowd = not options.no_crowd and "FastAPI" not in rival.name
-            print(f"measuring {rival.name} ...", file=sys.stderr, flush=True)
-            results.append(measured(rival, plan, f"http://127.0.0.1:{port}", crowd=crowd))
+            said = f"{rival.name}, round {turn + 1} of {plan.rounds}"
+            print(f"measuring {said} ...", file=sys.stderr, flush=True)
+            found = measured(rival, plan, f"http://127.0.0.1:{port}", crowd=crowd)
+            rounds[rival.name].append(found)
+    results = [middle(each) for each in rounds.values()]
     print(f"\n{report(results)}\n\n{ratios(results)}\n")
     goals = targets(results, importing, ready)
     known = [goal for goal in goals if not math.isnan(goal.value)]

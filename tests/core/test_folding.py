@@ -44,7 +44,7 @@ def test_every_event_is_found_under_its_index(batches: list[list[TurnEvent]], en
         plain.extend(batch)
     if ends:
         events.fold()
-    assert len(events) == len(plain)
+    assert events.count == len(plain)
     for first in {0, 1, 63, 64, 65, len(plain) // 2, len(plain) - 1, len(plain), len(plain) + 1}:
         if first >= 0:
             assert events.since(first) == plain[first:]
@@ -66,7 +66,7 @@ def test_it_can_be_folded_again_and_when_empty() -> None:
     events.extend([TextDelta("t1", str(n)) for n in range(40)])
     events.fold()
     events.fold()
-    assert len(events.since(0)) == len(events) == 40
+    assert len(events.since(0)) == events.count == 40
 
 
 def test_news_are_given_out_as_they_were_appended() -> None:

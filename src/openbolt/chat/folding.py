@@ -41,23 +41,26 @@ class _Run:
 
 
 class EventList:
-    """What was appended to a turn's log, by index from 0."""
+    """What was appended to a turn's log, by index from 0.
 
-    __slots__ = ("_blocks", "_firsts", "_recent", "_recent_first")
+    Attributes:
+        count: Events so far; not by `len`, which readers would call for each delta.
+    """
+
+    __slots__ = ("_blocks", "_firsts", "_recent", "_recent_first", "count")
 
     def __init__(self) -> None:
+        self.count = 0
         self._blocks: list[list[TurnEvent | _Run]] = []
         self._firsts: list[int] = []  # the index that each block begins at
         self._recent: list[TurnEvent] = []
         self._recent_first = 0
 
-    def __len__(self) -> int:
-        return self._recent_first + len(self._recent)
-
     def extend(self, events: Sequence[TurnEvent], /) -> None:
         """Append; what has got old is folded."""
         recent = self._recent
         recent.extend(events)
+        self.count += len(events)
         if len(recent) >= 2 * _RECENT:
             self._fold(len(recent) - _RECENT)
 

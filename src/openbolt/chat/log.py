@@ -159,8 +159,8 @@ class TurnReader:
                 raise NotFoundError("There is no such turn.", detail=self._name)
         while not self._done:
             first = self._next
-            if len(turn.events) > first:
-                self._next = len(turn.events)
+            if turn.events.count > first:
+                self._next = turn.events.count
                 return EventBatch(first, turn.events.since(first))
             if turn.closed:
                 break

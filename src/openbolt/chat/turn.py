@@ -290,17 +290,17 @@ class _Turn:
     async def _stream(self, request: ModelRequest) -> None:
         """One model call, read to its end and closed."""
         limit, keeper = self._r.settings.max_reply_bytes, self.keeper
-        monotonic = self._r.clock.monotonic
+        monotonic, assembler = self._r.clock.monotonic, self._assembler
         async with self._r.provider.stream(request) as batches:
             keeper.alive_at = monotonic()
             if not keeper.begun:
                 await self._undisturbed(self._begin())
             async for batch in batches:
                 keeper.alive_at = monotonic()
-                await self._emit(self._assembler.feed(batch))
+                await self._emit(assembler.feed(batch))
                 if not self._founded:
                     await self._undisturbed(self._found())
-                if self._assembler.size > limit:
+                if assembler.size > limit:
                     raise OpenBoltError(
                         f"The reply is over {limit} bytes; what came so far is kept.",
                         code="reply_too_large",
@@ -380,13 +380,15 @@ class _Turn:
         if self._handle.reason is not None:
             await asyncio.sleep(0)
 
-    async def _emit(self, outputs: Sequence[Output]) -> None:
+    def _emit(self, outputs: Sequence[Output]) -> Coroutine[Any, Any, None]:
         """Say what happened and save files; what a stop cuts off here comes with the next call."""
+        if not self._pending and FileReady not in map(type, outputs):  # as almost always
+            return self._say(cast("Sequence[events.TurnEvent]", outputs))
+        self._pending[:0] = reversed(outputs)
+        return self._say_pending()
+
+    async def _say_pending(self) -> None:
         pending = self._pending
-        if not pending and FileReady not in map(type, outputs):  # as almost always
-            await self._say(cast("Sequence[events.TurnEvent]", outputs))
-            return
-        pending[:0] = reversed(outputs)
         said: list[events.TurnEvent] = []
         while pending:
             output = pending[-1]
