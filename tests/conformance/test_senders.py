@@ -15,7 +15,7 @@ from aiohttp.client_proto import ResponseHandler
 
 from openbolt.errors import NotSupportedError, UpstreamError, UpstreamTimeoutError
 from openbolt.protocols import OutboundRequest, Timeouts
-from openbolt.senders.aiohttp import AiohttpSender
+from openbolt.senders.aiohttp import AiohttpSender, _Handler
 from openbolt.senders.httpx import HttpxSender
 from openbolt.testing.scripted import Exchange, scripted_server
 from openbolt.testing.senders import LOCATIONS, HttpSenderSuite, fetched
@@ -208,6 +208,45 @@ async def test_a_body_that_comes_too_fast_is_held_back_and_then_goes_on(
                 got += len(data)
         assert got == count * len(piece)
         await sender.aclose()
+
+
+class Pausable(asyncio.Transport):
+    """A connection's transport, as far as reading goes."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.is_paused = False
+
+    def pause_reading(self) -> None:
+        self.is_paused = True
+
+    def resume_reading(self) -> None:
+        self.is_paused = False
+
+    def is_closing(self) -> bool:
+        return False
+
+    def close(self) -> None:
+        """Nothing is open."""
+
+
+async def test_what_comes_after_a_pause_is_not_kept_back() -> None:
+    """aiohttp's parser goes on to say that it is paused where a pause fell on the end of a read."""
+    handler, transport = _Handler(loop=asyncio.get_running_loop()), Pausable()
+    handler.connection_made(transport)
+    handler.set_response_params(auto_decompress=False, read_until_eof=True)
+    handler.data_received(b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n")
+    _, payload = await handler.read()
+    sent = 0
+    while not transport.is_paused:
+        handler.data_received(b"1\r\nx\r\n")
+        sent += 1
+    assert await payload.readany() == b"x" * sent
+    assert not transport.is_paused
+    handler.data_received(b"5\r\nhello\r\n5\r\nworld\r\n0\r\n\r\n")
+    async with asyncio.timeout(2):
+        assert await payload.read() == b"helloworld"
+    handler.close()
 
 
 async def test_a_connection_that_is_read_from_is_not_resumed_for_every_delta(

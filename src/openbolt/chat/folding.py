@@ -1,7 +1,8 @@
-"""A turn's events kept small: deltas that are news no more are folded into runs of text.
+"""A turn's events kept small: deltas that are 64 events old are folded into runs of text.
 
 Law: what comes out is what was appended, event for event, each under its index. A delta of twenty
-characters takes about 30 bytes in a run, and 140 as an event in a list.
+characters of ASCII takes about 30 bytes in a run, and 140 as an event in a list; wider characters
+take two or four bytes each in either, and one of them makes those of its run as wide.
 """
 
 from __future__ import annotations

@@ -29,7 +29,7 @@ class RunningTurn:
         self._timer: asyncio.TimerHandle | None = None
         self._is_held = False
         self._settling = False
-        self._undoing: list[Callable[[], object]] = []
+        self._steps: list[Callable[[], object]] = []
 
     def end(self, reason: EndReason) -> bool:
         """Make the runner stop pumping and settle; whether there was anything to end."""
@@ -74,15 +74,15 @@ class RunningTurn:
             loop = asyncio.get_running_loop()
             self._timer = loop.call_later(self._grace, self.end, "abandoned")
 
-    def at_end(self, undo: Callable[[], object], /) -> None:
+    def at_end(self, step: Callable[[], object], /) -> None:
         """Have this called, which never fails, when the turn's end is about to be seen."""
-        self._undoing.append(undo)
+        self._steps.append(step)
 
-    def leave(self) -> None:
+    def undo(self) -> None:
         """Its end is about to be seen, or it didn't begin; only the first call does anything."""
-        undoing, self._undoing = self._undoing, []
-        for undo in reversed(undoing):
-            undo()
+        steps, self._steps = self._steps, []
+        for step in reversed(steps):
+            step()
 
     @contextmanager
     def pumping(self, scope: asyncio.Timeout) -> Generator[None]:
@@ -156,4 +156,4 @@ class RunningTurns:
             yield
         finally:
             del self._turns[turn_id]
-            turn.leave()
+            turn.undo()

@@ -426,8 +426,8 @@ class _Turn:
         try:  # each is done whatever becomes of the others
             await self.keeper.release()
         finally:
-            self._handle.leave()
             try:
+                self._handle.undo()
                 await r.log.append(turn_id, ending)
             finally:
                 try:

@@ -249,18 +249,25 @@ def _url(text: str) -> URL:
 
 
 class _Handler(ResponseHandler):
+    _was_paused = False
+
+    def pause_reading(self) -> None:
+        self._was_paused = True
+        super().pause_reading()
+
     def resume_reading(self, *arguments: Any, **options: Any) -> None:
-        if getattr(self, "_reading_paused", True):
+        # Also when it isn't paused now: the parser may keep bytes back from a pause before.
+        if self._was_paused:
             super().resume_reading(*arguments, **options)
 
 
 class _Connector(aiohttp.TCPConnector):
-    """What isn't paused isn't resumed.
+    """What was never paused isn't resumed.
 
     A model's server sends an HTTP chunk for each delta, and aiohttp (3.14) resumes a connection
     after each chunk that is taken, paused or not: its parser reads nothing, and the transport is
-    told to do what it does. This rests on two names that aiohttp doesn't document; without them it
-    does all as it always does.
+    told to do what it does. This rests on a name that aiohttp doesn't document, ``_factory``; were
+    it another one, aiohttp would do all as it always does.
     """
 
     def __init__(self, **options: Any) -> None:
