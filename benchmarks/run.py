@@ -1,9 +1,9 @@
 """All measurements of a streamed chat in one run, beside other ways to relay the same stream.
 
 Run ``python -m benchmarks.run`` (or ``nox -s bench``); ``--quick`` takes two minutes. The servers
-run alone, one after another, on the same machine, before the same upstream, in three rounds of which
-the medians count; so what a busy machine adds it adds to all, and the byte pump's figures say how
-much that was. Linux only.
+run alone, one after another, on the same machine, before the same upstream, in three rounds whose
+medians count; so what a busy machine adds it adds to all, and the byte pump's figures say how much
+that was. Linux only.
 """
 
 from __future__ import annotations
