@@ -27,10 +27,7 @@ _COUNTER_MAX = 2**63 - 1
 
 def encode_key(key: str, limit: int, /) -> bytes:
     """A key's UTF-8 bytes; `InvalidRequestError` if it is empty, too long or has NUL."""
-    try:
-        encoded = key.encode()
-    except UnicodeEncodeError as exc:
-        raise _no_text("key", exc) from exc
+    encoded = utf8(key, "key")
     if not encoded:
         raise InvalidRequestError("A key can't be empty.", field="key")
     if b"\0" in encoded:
@@ -92,8 +89,4 @@ def utf8(text: str, name: str, /) -> bytes:
     try:
         return text.encode("utf-8")
     except UnicodeEncodeError as exc:
-        raise _no_text(name, exc) from exc
-
-
-def _no_text(name: str, exc: UnicodeEncodeError) -> InvalidRequestError:
-    return InvalidRequestError(f"The {name} isn't text: {exc.reason}.", field=name)
+        raise InvalidRequestError(f"The {name} isn't text: {exc.reason}.", field=name) from exc

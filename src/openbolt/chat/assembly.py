@@ -197,11 +197,7 @@ class ReplyAssembler:
     def _text(self, text: str, out: list[Output]) -> None:
         self._unsaved.append(text)
         self.size += len(text) if text.isascii() else _size(text)
-        parsed = self._parser.feed(text)
-        if len(parsed) == 1 and type(parsed[0]) is artifacts.ActionDelta:  # as almost always
-            out.append(parsed[0])
-        else:
-            self._emit(parsed, out)
+        self._emit(self._parser.feed(text), out)
 
     def _emit(self, parsed: Sequence[artifacts.Event], out: list[Output]) -> None:
         for event in parsed:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from array import array
 from bisect import bisect_right
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from itertools import accumulate, groupby, pairwise
 from typing import Final, cast
 
@@ -30,8 +30,7 @@ class _Run:
 
     __slots__ = ("_ends", "_kind", "_part_id", "_text")
 
-    def __init__(self, kind: _Kind, deltas: Iterable[str]) -> None:
-        texts = list(deltas)
+    def __init__(self, kind: _Kind, texts: Sequence[str]) -> None:
         self._kind, self._part_id = kind
         self._text = "".join(texts)
         self._ends = array("I", accumulate(map(len, texts), initial=0))
@@ -48,14 +47,13 @@ class EventList:
         count: Events so far; not by `len`, which readers would call for each delta.
     """
 
-    __slots__ = ("_blocks", "_firsts", "_recent", "_recent_first", "count")
+    __slots__ = ("_blocks", "_firsts", "_recent", "count")
 
     def __init__(self) -> None:
         self.count = 0
         self._blocks: list[list[TurnEvent | _Run]] = []
         self._firsts: list[int] = []  # the index that each block begins at
         self._recent: list[TurnEvent] = []
-        self._recent_first = 0
 
     def extend(self, events: Sequence[TurnEvent], /) -> None:
         """Append; what has got old is folded."""
@@ -66,14 +64,15 @@ class EventList:
             self._fold(len(recent) - _RECENT)
 
     def fold(self) -> None:
-        """Fold all, if it is worth it: no more will come, and the readers have had it."""
+        """Fold all, if it is worth it: no more will come."""
         if len(self._recent) >= _FEW:
             self._fold(len(self._recent))
 
     def since(self, first: int, /) -> list[TurnEvent]:
         """The events from index ``first`` on, which is at least 0."""
-        if first >= self._recent_first:
-            return self._recent[first - self._recent_first :]
+        folded = self.count - len(self._recent)
+        if first >= folded:
+            return self._recent[first - folded :]
         at = bisect_right(self._firsts, first) - 1
         found: list[TurnEvent] = []
         for block in self._blocks[at:]:
@@ -86,9 +85,8 @@ class EventList:
 
     def _fold(self, count: int) -> None:
         self._blocks.append(list(_folded(self._recent[:count])))
-        self._firsts.append(self._recent_first)
+        self._firsts.append(self.count - len(self._recent))
         del self._recent[:count]
-        self._recent_first += count
 
 
 def _folded(events: Sequence[TurnEvent]) -> Iterator[TurnEvent | _Run]:

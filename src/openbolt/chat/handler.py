@@ -76,7 +76,7 @@ class StartTurn:
             async with reading_own_key(self.secrets, owner) as own_key:
                 plan, lease = await self._prepare(submission, asker, handle, own_key)
         except BaseException:
-            handle.undo()
+            handle.ends.close()
             raise
         started: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         request.context.spawn(self.runner.run(plan, lease, handle, started))

@@ -8,9 +8,8 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Callable, Generator
-from contextlib import contextmanager
-from functools import partial
+from collections.abc import Generator
+from contextlib import ExitStack, contextmanager
 from typing import Literal
 
 __all__ = ["EndReason", "RunningTurn", "RunningTurns"]
@@ -19,7 +18,11 @@ EndReason = Literal["stopped", "abandoned", "silent", "late", "broken", "interru
 
 
 class RunningTurn:
-    """A handle on one turn."""
+    """A handle on one turn.
+
+    Attributes:
+        ends: What is undone when the turn's end is about to be seen, or it didn't begin.
+    """
 
     def __init__(self, disconnect_grace: float) -> None:
         self.reason: EndReason | None = None
@@ -29,7 +32,7 @@ class RunningTurn:
         self._timer: asyncio.TimerHandle | None = None
         self._is_held = False
         self._settling = False
-        self._steps: list[Callable[[], object]] = []
+        self.ends = ExitStack()
 
     def end(self, reason: EndReason) -> bool:
         """Make the runner stop pumping and settle; whether there was anything to end."""
@@ -74,16 +77,6 @@ class RunningTurn:
             loop = asyncio.get_running_loop()
             self._timer = loop.call_later(self._grace, self.end, "abandoned")
 
-    def at_end(self, step: Callable[[], object], /) -> None:
-        """Have this called, which never fails, when the turn's end is about to be seen."""
-        self._steps.append(step)
-
-    def undo(self) -> None:
-        """Its end is about to be seen, or it didn't begin; only the first call does anything."""
-        steps, self._steps = self._steps, []
-        for step in reversed(steps):
-            step()
-
     @contextmanager
     def pumping(self, scope: asyncio.Timeout) -> Generator[None]:
         """While the runner is inside, `end` cancels what it waits for."""
@@ -121,7 +114,7 @@ class RunningTurns:
         if self._counts[owner] >= limit:
             return False
         self._counts[owner] += 1
-        turn.at_end(partial(self._leave, owner))
+        turn.ends.callback(self._leave, owner)
         return True
 
     def _leave(self, owner: str) -> None:
@@ -132,7 +125,7 @@ class RunningTurns:
     def own(self, owner: str, chat_id: str, turn: RunningTurn, /) -> None:
         """Say whose the chat's next reply is; the caller has the chat's lease."""
         self._chats[owner, chat_id] = turn
-        turn.at_end(partial(self._chats.pop, (owner, chat_id), None))
+        turn.ends.callback(self._chats.pop, (owner, chat_id), None)
         if owner in self._ending:
             turn.end("stopped")
 
@@ -156,4 +149,4 @@ class RunningTurns:
             yield
         finally:
             del self._turns[turn_id]
-            turn.undo()
+            turn.ends.close()

@@ -12,8 +12,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections import deque
 from collections.abc import Coroutine, Sequence
-from contextlib import suppress
+from contextlib import AsyncExitStack, suppress
 from decimal import Decimal
 from typing import Any, cast
 
@@ -198,7 +199,7 @@ class _Turn:
         )
         self._founded = plan.new_project is None
         self._project: Project | None = None
-        self._pending: list[Output] = []  # the next one last
+        self._pending: deque[Output] = deque()
 
     async def run(self) -> None:
         self.keeper.start()
@@ -384,23 +385,23 @@ class _Turn:
         """Say what happened and save files; what a stop cuts off here comes with the next call."""
         if not self._pending and FileReady not in map(type, outputs):  # as almost always
             return self._say(cast("Sequence[events.TurnEvent]", outputs))
-        self._pending[:0] = reversed(outputs)
+        self._pending.extend(outputs)
         return self._say_pending()
 
     async def _say_pending(self) -> None:
         pending = self._pending
         said: list[events.TurnEvent] = []
         while pending:
-            output = pending[-1]
+            output = pending[0]
             if isinstance(output, FileReady):
                 await self._say(said)
                 said = []
                 if not self._founded:
                     await self._undisturbed(self._found())
-                pending[-1] = await self._saver.save(output)
+                pending[0] = await self._saver.save(output)
             else:
                 said.append(output)
-                pending.pop()
+                pending.popleft()
         await self._say(said)
 
     async def _say(self, said: Sequence[events.TurnEvent]) -> None:
@@ -423,18 +424,13 @@ class _Turn:
             with suppress(OpenBoltError):
                 await self.keeper.checkpoint()
         await self._charge()
-        try:  # each is done whatever becomes of the others
-            await self.keeper.release()
-        finally:
-            try:
-                self._handle.undo()
-                await r.log.append(turn_id, ending)
-            finally:
-                try:
-                    await r.log.close(turn_id)
-                finally:
-                    if stored:
-                        await r.journals.discard(self._journal)
+        async with AsyncExitStack() as last_things:  # each is done whatever becomes of the others
+            if stored:
+                last_things.push_async_callback(r.journals.discard, self._journal)
+            last_things.push_async_callback(r.log.close, turn_id)
+            last_things.push_async_callback(r.log.append, turn_id, ending)
+            last_things.callback(self._handle.ends.close)
+            last_things.push_async_callback(self.keeper.release)
 
     async def _charge(self) -> None:
         """Count what the operator pays for; a user's own key is the user's own affair."""

@@ -28,8 +28,7 @@ _Held = AbstractAsyncContextManager[object]
 class Batches:
     """A reply's events, one batch for each read.
 
-    An object and not a generator: it holds nothing open, and a wake of the reader walks through
-    one frame less.
+    An object and not a generator: a wake of the reader walks through one frame less.
 
     Args:
         reads: The reply's bytes, as they come.
@@ -44,6 +43,7 @@ class Batches:
         meaning: Callable[[Exception], UpstreamError | None],
     ) -> None:
         self._read = reads.__anext__
+        self._close: Callable[[], Awaitable[object]] | None = getattr(reads, "aclose", None)
         self._decoder = decoder
         self._meaning = meaning
 
@@ -75,6 +75,11 @@ class Batches:
         await self._read_out()
         raise StopAsyncIteration
 
+    async def aclose(self) -> None:
+        """Close the reads, where they can be closed."""
+        if self._close is not None:
+            await self._close()
+
     async def _read_out(self) -> None:
         try:
             async with asyncio.timeout(_LINGER):
@@ -98,11 +103,11 @@ class ModelCall:
 
     _open_reply: Callable[[ModelRequest], Awaitable[tuple[Batches, _Held]]]
     _request: ModelRequest
-    _held: _Held | None = field(default=None, init=False)
+    _opened: tuple[Batches, _Held] | None = field(default=None, init=False)
 
     async def __aenter__(self) -> Batches:
-        batches, self._held = await self._open_reply(self._request)
-        return batches
+        self._opened = await self._open_reply(self._request)
+        return self._opened[0]
 
     async def __aexit__(
         self,
@@ -110,5 +115,12 @@ class ModelCall:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> bool | None:
-        held, self._held = self._held, None
-        return None if held is None else await held.__aexit__(kind, error, traceback)
+        opened, self._opened = self._opened, None
+        if opened is None:
+            return None
+        batches, held = opened
+        try:
+            await batches.aclose()
+        finally:
+            is_handled = await held.__aexit__(kind, error, traceback)
+        return is_handled

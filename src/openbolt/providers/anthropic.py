@@ -12,7 +12,6 @@ import importlib.util
 from collections.abc import AsyncIterable, AsyncIterator, Sequence
 from contextlib import AbstractAsyncContextManager
 from functools import partial
-from types import TracebackType
 from typing import TYPE_CHECKING, Any, cast
 
 from openbolt.errors import OpenBoltError, UpstreamError
@@ -124,11 +123,10 @@ class AnthropicProvider:
         except Exception as error:
             failure = _refusal(error, key, own_key)
             raise failure from _shown(error, key)
-        reads = _reads(response)
         decoder = api.ReplyDecoder(
             max_event_bytes=self._max_event_bytes, secret=key, own_key=own_key
         )
-        return Batches(reads, decoder, partial(_meaning, key)), _Reply(calling, reads)
+        return Batches(_reads(response), decoder, partial(_meaning, key)), calling
 
     async def _ready(self) -> AsyncAnthropic:
         if self._client is not None:
@@ -181,33 +179,6 @@ class AnthropicProvider:
         wait = retry_after_of(Headers(response.headers.multi_items()))
         if wait is not None and wait > self._max_retry_wait:
             response.headers["x-should-retry"] = "false"
-
-
-class _Reply:
-    """What a call holds open: what reads it, and the SDK's own context."""
-
-    def __init__(
-        self, calling: AbstractAsyncContextManager[object], reads: AsyncIterator[bytes]
-    ) -> None:
-        self._calling = calling
-        self._reads = reads
-
-    async def __aenter__(self) -> None:
-        """It was entered when it was made."""
-
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> bool | None:
-        try:
-            close = getattr(self._reads, "aclose", None)
-            if close is not None:
-                await close()
-        finally:
-            suppressed = await self._calling.__aexit__(kind, error, traceback)
-        return suppressed
 
 
 def _arguments(body: dict[str, object], key: str | None) -> dict[str, Any]:
