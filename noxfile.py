@@ -165,6 +165,8 @@ def tests(session: nox.Session) -> None:
         session.run("coverage", "erase")
     plain = " and ".join(f"not {marker}" for marker in APART)
     workers = () if {"--pdb", "-s", "-n"} & set(session.posargs) else ("-n", "2")
+    if primary and not session.posargs:
+        session.env["OPENBOLT_KILLS"] = os.environ.get("OPENBOLT_KILLS", "300")
     # A worker that dies fails the run at once: what it had left to do would be waited for.
     spread = ("--dist", "loadfile", "--max-worker-restart", "0")
     _pytest(session, *workers, *spread, "-m", plain, measure=primary)

@@ -181,22 +181,34 @@ def on_one_core(pid: int) -> None:
 
 
 def measured(rival: Rival, plan: Plan, upstream: str, *, crowd: bool) -> Result:
-    """One round of a server, in a process of its own."""
+    """One round of a server, the crowd before a process of its own.
+
+    Stores in memory and the logs of turns keep what was said: the loads before would count as the
+    crowd's memory.
+    """
+    with _warm(rival, upstream) as (_, figures):
+        timed, fast = figures(plan.timed), figures(plan.fast)
+    if not crowd:
+        return Result(rival.name, rival.ours, timed, fast, None)
+    with _warm(rival, upstream) as (pid, figures):
+        on_one_core(pid)
+        return Result(rival.name, rival.ours, timed, fast, figures(plan.crowd))
+
+
+@contextmanager
+def _warm(rival: Rival, upstream: str) -> Iterator[tuple[int, Callable[[Load], Figures]]]:
+    """A server that has answered some chats: its process id, and what measures a load."""
     module, *options = rival.command
     with serving(module, *options, "--upstream", upstream) as (port, pid):
-        url = f"http://127.0.0.1:{port}/api/chat"
 
         def figures(load: Load) -> Figures:
-            found = run(drive(url, pid, load))
+            found = run(drive(f"http://127.0.0.1:{port}/api/chat", pid, load))
             if found is None:
                 raise KeyboardInterrupt
             return found
 
         figures(Load(Script(8, 0, True), 16, 8))
-        timed, fast = figures(plan.timed), figures(plan.fast)
-        if crowd:
-            on_one_core(pid)
-        return Result(rival.name, rival.ours, timed, fast, figures(plan.crowd) if crowd else None)
+        yield pid, figures
 
 
 def middle(rounds: Sequence[Result]) -> Result:
