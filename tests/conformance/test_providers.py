@@ -6,13 +6,14 @@ import gzip
 import os
 import subprocess
 import sys
+import tracemalloc
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
 import pytest
 
 from openbolt.errors import UpstreamOverloadedError, UpstreamRateLimitedError
-from openbolt.model import ReplyStopped
+from openbolt.model import ModelMessage, ModelRequest, ReplyStopped
 from openbolt.protocols import ModelProvider, Timeouts
 from openbolt.providers.anthropic import AnthropicProvider
 from openbolt.providers.http import MessagesProvider
@@ -72,6 +73,33 @@ class TestMessagesProviderOverHttpx(ModelProviderSuite):
     @pytest.fixture
     def open_provider(self) -> OpenProvider:
         return over(HttpxSender)
+
+
+@pytest.mark.parametrize("open_provider", [anthropic_provider, over(AiohttpSender)])
+async def test_a_request_is_not_kept_while_its_reply_is_read(open_provider: OpenProvider) -> None:
+    size = 900_000  # above a million the SDK's transport warns
+    short, long = [
+        ModelRequest("claude", (ModelMessage.text("user", "x" * n),), 100) for n in (1, size)
+    ]
+    sizes: list[int] = []
+
+    async def script(exchange: Exchange) -> None:
+        while data := await exchange.read():
+            sizes.append(len(data))
+        await streaming(reply("Well."))(exchange)
+
+    async with scripted_server() as server, open_provider(server.url()) as provider:
+        server.script = script
+        await collected(provider, short)  # what is loaded and made once is there
+        tracemalloc.start()
+        try:
+            async with provider.stream(long) as batches:
+                await anext(batches)
+                held, _ = tracemalloc.get_traced_memory()
+        finally:
+            tracemalloc.stop()
+    assert sum(sizes) > size
+    assert held < size / 4
 
 
 def test_the_sdk_is_not_imported_before_it_is_needed() -> None:

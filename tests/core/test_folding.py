@@ -45,7 +45,8 @@ def test_every_event_is_found_under_its_index(batches: list[list[TurnEvent]], en
     if ends:
         events.fold()
     assert events.count == len(plain)
-    for first in {0, 1, 63, 64, 65, len(plain) // 2, len(plain) - 1, len(plain), len(plain) + 1}:
+    whole = len(plain)
+    for first in {0, 1, 15, 16, 127, 128, 129, whole // 2, whole - 1, whole, whole + 1}:
         if first >= 0:
             assert events.since(first) == plain[first:]
 

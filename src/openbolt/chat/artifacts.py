@@ -46,7 +46,7 @@ __all__ = [
 KNOWN_ACTION_TYPES: Final = frozenset({"build", "edit", "file", "shell", "start"})
 """The action types that need no artifact around them; others are passed on with a `Repair`."""
 
-_BLOCK: Final = 64
+_BLOCK: Final = 16
 """Deltas that are kept apart before they are joined into one string."""
 
 

@@ -1,7 +1,7 @@
-"""A turn's events kept small: deltas that are 64 events old are folded into runs of text.
+"""A turn's events kept small: deltas that are some 16 events old are folded into runs of text.
 
 Law: what comes out is what was appended, event for event, each under its index. A delta of twenty
-characters of ASCII takes about 30 bytes in a run, and 140 as an event in a list; wider characters
+characters of ASCII takes about 26 bytes in a run, and 140 as an event in a list; wider characters
 take two or four bytes each in either, and one of them makes those of its run as wide.
 """
 
@@ -17,9 +17,9 @@ from openbolt.chat.events import ActionDelta, ReasoningDelta, TextDelta, TurnEve
 
 __all__ = ["EventList"]
 
-_RECENT: Final = 64  # events at least that stay as they are while a turn runs: its readers' news
+_RECENT: Final = 16  # events at least that stay as they are while a turn runs: its readers' news
+_BLOCK: Final = 128  # events after which a block is full: what a reader that fell behind is made
 _SHORTEST: Final = 4  # deltas for which a run pays
-_FEW: Final = 32  # events that aren't worth folding at the end
 
 _Delta = ActionDelta | TextDelta | ReasoningDelta
 _Kind = tuple[type[_Delta], str]
@@ -28,15 +28,19 @@ _Kind = tuple[type[_Delta], str]
 class _Run:
     """Deltas of one part that follow each other."""
 
-    __slots__ = ("_ends", "_kind", "_part_id", "_text")
+    __slots__ = ("_ends", "_text", "kind")
 
-    def __init__(self, kind: _Kind, texts: Sequence[str]) -> None:
-        self._kind, self._part_id = kind
-        self._text = "".join(texts)
-        self._ends = array("I", accumulate(map(len, texts), initial=0))
+    def __init__(self, kind: _Kind) -> None:
+        self.kind = kind
+        self._text = ""
+        self._ends = array("I", [0])
+
+    def extend(self, texts: Sequence[str]) -> None:
+        self._ends.extend(accumulate(map(len, texts[1:]), initial=len(self._text) + len(texts[0])))
+        self._text += "".join(texts)
 
     def __iter__(self) -> Iterator[_Delta]:
-        kind, part_id, text = self._kind, self._part_id, self._text
+        (kind, part_id), text = self.kind, self._text
         return (kind(part_id, text[start:end]) for start, end in pairwise(self._ends))
 
 
@@ -65,7 +69,7 @@ class EventList:
 
     def fold(self) -> None:
         """Fold all, if it is worth it: no more will come."""
-        if len(self._recent) >= _FEW:
+        if len(self._recent) >= _RECENT:
             self._fold(len(self._recent))
 
     def since(self, first: int, /) -> list[TurnEvent]:
@@ -84,21 +88,28 @@ class EventList:
         return found[first - self._firsts[at] :] + self._recent
 
     def _fold(self, count: int) -> None:
-        self._blocks.append(list(_folded(self._recent[:count])))
-        self._firsts.append(self.count - len(self._recent))
+        begin = self.count - len(self._recent)
+        if not self._blocks or begin - self._firsts[-1] >= _BLOCK:
+            self._blocks.append([])
+            self._firsts.append(begin)
+        _fold_into(self._blocks[-1], self._recent[:count])
         del self._recent[:count]
 
 
-def _folded(events: Sequence[TurnEvent]) -> Iterator[TurnEvent | _Run]:
+def _fold_into(block: list[TurnEvent | _Run], events: Sequence[TurnEvent]) -> None:
     for kind, group in groupby(events, _kind_of):
         if kind is None:
-            yield from group
+            block.extend(group)
             continue
         same = cast("list[_Delta]", list(group))
-        if len(same) < _SHORTEST:
-            yield from same
-        else:
-            yield _Run(kind, [event.delta for event in same])
+        last = block[-1] if block else None
+        if not isinstance(last, _Run) or last.kind != kind:
+            if len(same) < _SHORTEST:
+                block.extend(same)
+                continue
+            last = _Run(kind)
+            block.append(last)
+        last.extend([event.delta for event in same])
 
 
 def _kind_of(event: TurnEvent) -> _Kind | None:

@@ -1,7 +1,7 @@
 """The event log of one process: what a runner appends, every reader of the turn has at once.
 
 Law: this is the hot path. An append wakes each waiting reader once and folds what has got old, some
-64 events in one go; it costs nothing else (no lock, task or timer). A reader that fell behind gets
+16 events in one go; it costs nothing else (no lock, task or timer). A reader that fell behind gets
 all it missed as one batch; what was folded is made anew for it, below a microsecond an event. In
 the core, because a Worker needs it too.
 """

@@ -81,6 +81,7 @@ class AnthropicProvider:
         self._trust_env = trust_env
         self._max_event_bytes = max_event_bytes
         self._client: AsyncAnthropic | None = None
+        self._bodiless: httpx2.Request  # stands for one that was sent; made with the client
         self._lock = asyncio.Lock()
 
     def __repr__(self) -> str:
@@ -123,6 +124,8 @@ class AnthropicProvider:
         except Exception as error:
             failure = _refusal(error, key, own_key)
             raise failure from _shown(error, key)
+        # The one that was sent has a body as long as the chat, and would be kept for the response.
+        response.http_response.request = self._bodiless
         decoder = api.ReplyDecoder(
             max_event_bytes=self._max_event_bytes, secret=key, own_key=own_key
         )
@@ -169,6 +172,7 @@ class AnthropicProvider:
                 event_hooks={"response": [self._limit_wait]},
             ),
         )
+        self._bodiless = httpx2.Request("POST", self._base_url)
         _ = client.messages.with_streaming_response  # imports the rest
         return client
 

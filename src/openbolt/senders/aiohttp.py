@@ -133,6 +133,7 @@ class _Exchange:
             raise cut_off(request.url, error) from error
         except ValueError as error:
             raise InvalidRequestError("The request can't be written as HTTP.") from error
+        del self._request  # its body can be large, and this lasts for as long as the answer
         self._body = _Body(response, request.url, request.timeouts.idle)
         return OutboundResponse(response.status, _headers(response), self._body)
 
