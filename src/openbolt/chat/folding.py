@@ -1,7 +1,7 @@
 """A turn's events kept small: deltas that are some 16 events old are folded into runs of text.
 
 Law: what comes out is what was appended, event for event, each under its index. A delta of twenty
-characters of ASCII takes about 26 bytes in a run, and 140 as an event in a list; wider characters
+characters of ASCII takes about 27 bytes in a run, and 140 as an event in a list; wider characters
 take two or four bytes each in either, and one of them makes those of its run as wide.
 """
 
