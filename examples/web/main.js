@@ -16,6 +16,14 @@ const CACHE = "preferences";
 const NOBODY_TO_ASK = { user: null, session: null, providers: [], method: null };
 
 let leaving = false;
+let reloading = false;
+
+/** Begin anew, once: another tab's sign-in is several events, and the session's end may be one more. */
+function beginAnew() {
+  if (reloading) return;
+  reloading = true;
+  location.reload();
+}
 
 /** Do what ends the person's stay, forget them, and begin anew; `then(answer)` may hold the page a while. */
 async function leave(work, { then = () => {} } = {}) {
@@ -75,7 +83,7 @@ function makePreferences() {
 
 function watchOtherTabs(userId, preferences) {
   addEventListener("storage", ({ key }) => {
-    if (isOwnerKey(key) && !leaving && owner() !== userId) location.reload();
+    if (isOwnerKey(key) && !leaving && owner() !== userId) beginAnew();
     if (isKey(key, CACHE)) preferences.refresh();
   });
 }
@@ -86,7 +94,7 @@ function watchSession() {
     if (over || leaving) return;
     over = true;
     noteExpiry();
-    setTimeout(() => location.reload(), 100); // whoever sent what was refused puts it back first
+    setTimeout(beginAnew, 100); // whoever sent what was refused puts it back first
   });
 }
 
@@ -103,7 +111,7 @@ async function boot() {
   if (!user && person.providers.length > 0) {
     followSystem();
     guardHistory(null);
-    addEventListener("storage", ({ key }) => isOwnerKey(key) && owner() !== null && location.reload());
+    addEventListener("storage", ({ key }) => isOwnerKey(key) && owner() !== null && beginAnew());
     return showSignIn(document.getElementById("sign-in"), { providers: person.providers, problem });
   }
   const signedIn = method === "session";
